@@ -1,0 +1,258 @@
+"""A specification becomes the arrays of a State, all in one place: what each field starts with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.features import FeatureKind, FeatureSpec, parse_feature
+from engine.policies import Policy
+from engine.records import (
+    N_CODES,
+    NEVER,
+    NO_TIME,
+    NONE,
+    RECORD_TYPES,
+    TICK_DTYPES,
+    SizeKind,
+    State,
+    Ticks,
+    Wants,
+)
+from engine.spec import EngineSpec, SpecError, StrategySpec
+
+FIRST_ORDERS = 64  # places of the order pool at first; it grows
+FIRST_EVENTS = 4096  # places of the outboxes at first
+EQUITY_ROOM = 65536
+
+
+def records(n: int, dtype: Any) -> Any:
+    """Return n zeroed records whose fields are attributes."""
+    array = np.zeros(n, dtype)
+    return array.view(np.recarray) if array.dtype.names else array
+
+
+def no_ticks() -> Ticks:
+    """A batch without rows."""
+    return Ticks(*(np.zeros(0, dtype) for dtype in TICK_DTYPES))
+
+
+def chain_free(orders: Any, first: int) -> None:
+    """Chain the places from `first` on into a list of free ones."""
+    orders["next"][first:] = np.arange(first + 1, len(orders) + 1)
+    orders["next"][-1:] = NONE
+
+
+def lots_of(units: float, lot_size: float, what: str) -> int:
+    """A quantity in units as whole lots; raises SpecError where it is no whole number of them."""
+    lots = round(units / lot_size)
+    if abs(lots * lot_size - units) > 1e-9 * max(abs(units), lot_size):
+        raise SpecError(f"{what}: {units} is no whole number of lots of {lot_size}")
+    return lots
+
+
+def build(spec: EngineSpec) -> State:
+    """The state of a new engine."""
+    spec.check()
+    account_index = {a.name: i for i, a in enumerate(spec.accounts)}
+    instrument_index = {s.name: i for i, s in enumerate(spec.instruments)}
+
+    # series: by instrument, then timeframe
+    keys = sorted({(instrument_index[n], s.timeframe_ns) for s in spec.strategies for n in s.instruments})
+    wanted: dict[tuple[int, int], list[FeatureSpec]] = {key: [] for key in keys}
+    history = dict.fromkeys(keys, 1)
+    parsed = {s.name: [parse_feature(f) for f in s.features] for s in spec.strategies}
+    for strategy in spec.strategies:
+        for name in strategy.instruments:
+            key = (instrument_index[name], strategy.timeframe_ns)
+            history[key] = max(history[key], strategy.history)
+            for feature in parsed[strategy.name]:
+                if isinstance(feature, FeatureSpec) and feature not in wanted[key]:
+                    wanted[key].append(feature)
+                    history[key] = max(history[key], feature.bars)
+
+    types = RECORD_TYPES
+    series = records(len(keys), types.series)
+    features = records(sum(len(w) for w in wanted.values()), types.features)
+    feature_index: dict[tuple[tuple[int, int], FeatureSpec], int] = {}
+    first_bar = 0
+    for i, key in enumerate(keys):
+        row = series[i]
+        row.instrument, row.timeframe = key
+        row.origin = spec.instruments[key[0]].day_offset_ns
+        row.closed_at = NO_TIME
+        row.capacity = 1 << (history[key] - 1).bit_length()
+        row.first_bar = first_bar
+        first_bar += row.capacity
+        row.first_feature = len(feature_index)
+        row.n_features = len(wanted[key])
+        for feature in wanted[key]:
+            f = features[len(feature_index)]
+            f.kind, f.n1, f.n2, f.n3, f.x = feature.kind, feature.n1, feature.n2, feature.n3, feature.x
+            f.value = np.nan
+            if feature.kind == FeatureKind.SMA:
+                f.n2 = f.n1  # the bar at which its sum is next taken afresh
+            feature_index[key, feature] = len(feature_index)
+
+    instruments = _instruments(spec, series)
+    accounts, holdings, order_times = _accounts(spec)
+    holding_index = {(h.account, h.instrument): i for i, h in enumerate(holdings)}
+
+    operators = [
+        StrategySpec(
+            f"operator:{a.name}",
+            a.name,
+            tuple(i.name for i in spec.instruments if i.currency == a.currency),
+            0,
+        )
+        for a in spec.accounts
+    ]
+    everyone = [*spec.strategies, *operators]
+    strategies = records(len(everyone), types.strategies)
+    slots = records(sum(len(s.instruments) for s in everyone), types.slots)
+    observed: list[int] = []
+    n_slots = 0
+    for i, given in enumerate(everyone):
+        row = strategies[i]
+        row.account = account_index[given.account]
+        row.policy, row.wants = given.policy, given.wants
+        row.first_slot, row.n_slots = n_slots, len(given.instruments)
+        row.size_kind, row.size_value = given.size_kind, given.size_value
+        row.p0, row.p1, row.p2 = (*given.params, 0.0, 0.0, 0.0)[:3]
+        for name in given.instruments:
+            k = instrument_index[name]
+            slot = slots[n_slots]
+            slot.strategy, slot.account, slot.instrument = i, row.account, k
+            slot.holding = holding_index[row.account, k]
+            slot.first_feature = len(observed)
+            slot.series = NONE
+            if i < len(spec.strategies):
+                key = (k, given.timeframe_ns)
+                slot.series = keys.index(key)
+                slot.n_features = len(given.features)
+                observed.extend(
+                    feature_index[key, f] if isinstance(f, FeatureSpec) else ~int(f)
+                    for f in parsed[given.name]
+                )
+            n_slots += 1
+        if given.policy != Policy.PYTHON and given.size_kind == SizeKind.UNITS:
+            lots = {
+                lots_of(
+                    given.size_value, spec.instruments[instrument_index[n]].lot_size, f"{given.name}: size"
+                )
+                for n in given.instruments
+            }
+            if len(lots) > 1:
+                raise SpecError(f"strategy {given.name!r}: size in units needs instruments of one lot size")
+            row.size_value = float(lots.pop())
+
+    subscribers: list[int] = []
+    for k in range(len(instruments)):
+        instruments[k].first_subscriber = len(subscribers)
+        subscribers += [
+            i for i in range(n_slots)
+            if slots[i].instrument == k and strategies[slots[i].strategy].wants & Wants.TICK
+        ]  # fmt: skip
+        instruments[k].n_subscribers = len(subscribers) - instruments[k].first_subscriber
+
+    clock = records(1, types.clock)
+    c = clock[0]
+    c.now = NO_TIME
+    c.due = c.series_due = c.order_due = c.timer_due = NEVER
+    c.grace_ns, c.merge_late, c.trade_from = spec.grace_ns, int(spec.merge_late), spec.trade_from
+    c.next_order_id = 1
+    c.deciding_slots = sum(len(s.instruments) for s in spec.strategies)
+    c.cursor = c.deciding_slots
+    orders = records(FIRST_ORDERS + 2 * n_slots, types.orders)
+    chain_free(orders, 0)
+    c.free_orders = len(orders)
+
+    width = max([len(s.features) for s in spec.strategies], default=0) or 1
+    room = FIRST_EVENTS + 8 * n_slots
+    return State(
+        clock=clock,
+        instruments=instruments,
+        series=series,
+        bars=records(first_bar, types.bars),
+        features=features,
+        strategies=strategies,
+        slots=slots,
+        holdings=holdings,
+        accounts=accounts,
+        denied=np.zeros(len(accounts) * N_CODES, np.int64),
+        order_times=order_times,
+        observed=np.array(observed, np.int32),
+        subscribers=np.array(subscribers, np.int32),
+        orders=orders,
+        timers=records(0, types.timers),
+        taken=np.zeros(len(accounts), np.int64),
+        observation=np.zeros(width, np.float64),
+        events=records(room, types.events),
+        equity=records(EQUITY_ROOM + len(accounts), types.equity),
+        observations=np.zeros(room * width, np.float64),
+        calls=records(room, types.calls),
+    )
+
+
+def _instruments(spec: EngineSpec, series: Any) -> Any:
+    rows = records(len(spec.instruments), RECORD_TYPES.instruments)
+    currencies = sorted({i.currency for i in spec.instruments} | {a.currency for a in spec.accounts})
+    for k, given in enumerate(spec.instruments):
+        row = rows[k]
+        scale = spec.scale(given.currency)
+        row.tick_size, row.lot_size = given.tick_size, given.lot_size
+        row.money_per_lot = given.lot_size * scale
+        row.taker_bps, row.maker_bps = given.taker_bps, given.maker_bps
+        row.fee_per_lot = given.fee_per_unit * given.lot_size * scale
+        row.fee_min = round(given.fee_min * scale)
+        row.min_lots, row.max_lots = given.min_lots, given.max_lots
+        row.latency_ns = given.latency_ns
+        row.slippage, row.slippage_value = given.slippage, given.slippage_value
+        row.participation = given.participation
+        row.fill_at_touch = given.fill_at_touch
+        row.day_offset = given.day_offset_ns
+        row.currency = currencies.index(given.currency)
+        row.high_trigger = np.inf
+        row.ts = NO_TIME
+        row.first_order = row.last_order = NONE
+        mine = [i for i in range(len(series)) if series[i].instrument == k]
+        row.first_series, row.n_series = (mine[0] if mine else 0), len(mine)
+        row.quiet_from = NO_TIME
+        row.quiet_until = NO_TIME if mine else NEVER
+    return rows
+
+
+def _accounts(spec: EngineSpec) -> tuple[Any, Any, Any]:
+    rows = records(len(spec.accounts), RECORD_TYPES.accounts)
+    held: list[tuple[int, int]] = []
+    currencies = sorted({i.currency for i in spec.instruments} | {a.currency for a in spec.accounts})
+    n_times = 0
+    for a, given in enumerate(spec.accounts):
+        row = rows[a]
+        limits = given.limits
+        scale = spec.scale(given.currency)
+        row.scale = scale
+        row.cash = row.initial = row.equity = row.peak = row.stop_peak = row.day_equity = round(
+            given.cash * scale
+        )
+        row.day = NO_TIME
+        row.max_order_notional = round(limits.max_order_notional * scale)
+        row.max_position, row.collar = limits.max_position, limits.collar
+        row.max_gross, row.max_net = limits.max_gross, limits.max_net
+        row.max_concentration = limits.max_concentration
+        row.max_stale_ns = limits.max_stale_ns
+        row.rate_window, row.rate_orders = limits.rate_window_ns, limits.rate_orders
+        row.rate_first = n_times
+        n_times += limits.rate_orders
+        row.stop_drawdown, row.stop_daily_loss = limits.stop_drawdown, limits.stop_daily_loss
+        row.stop_flattens, row.resize = limits.stop_flattens, limits.resize
+        row.currency = currencies.index(given.currency)
+        row.first_holding = len(held)
+        held += [(a, k) for k, i in enumerate(spec.instruments) if i.currency == given.currency]
+        row.n_holdings = len(held) - row.first_holding
+    holdings = records(len(held), RECORD_TYPES.holdings)
+    for i, (a, k) in enumerate(held):
+        holdings[i].account, holdings[i].instrument = a, k
+    order_times = np.full(n_times, NO_TIME // 2, np.int64)  # so long ago that no window reaches it
+    return rows, holdings, order_times

@@ -1,0 +1,468 @@
+"""The engine: batches of ticks in, events out. The shell drives it and listens; strategies are asked through it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from engine.build import build, chain_free, lots_of, no_ticks, records
+from engine.kernel import Command, kernel
+from engine.records import (
+    NEVER,
+    NONE,
+    RECORD_TYPES,
+    TICK_DTYPES,
+    Call,
+    Code,
+    OrderType,
+    Outcome,
+    Side,
+    State,
+    Ticks,
+    TimeInForce,
+    TradingState,
+)
+from engine.spec import EngineSpec
+from engine.table import TABLE_LENGTH, fill_table
+
+
+class EngineError(Exception):
+    """What the engine raises, apart from SpecError.
+
+    EngineError
+    +-- EngineFault       a programming error inside the engine: the state is not to be trusted
+    +-- SnapshotError     a snapshot does not fit this engine
+    """
+
+
+class EngineFault(EngineError):
+    """An order was about to take a step that its table does not know."""
+
+
+class SnapshotError(EngineError):
+    """A snapshot of another engine, or one that lacks an actor's state."""
+
+
+class Actor(Protocol):
+    """What the engine asks of a strategy written in Python. Arguments are indices into the engine's state."""
+
+    wants: int
+
+    def start(self, engine: Engine, strategy: int) -> None:
+        """Begin; called once before the first row."""
+
+    def bar(self, slot: int) -> None:
+        """A bar closed in the slot's series."""
+
+    def bars(self, _: int) -> None:
+        """All bars that close at this moment have closed."""
+
+    def tick(self, slot: int) -> None:
+        """The slot's instrument had a row, at which `engine.row` stands."""
+
+    def fill(self, event: int) -> None:
+        """An order of this strategy was filled; the event lies in `engine.state.events`."""
+
+    def order(self, event: int) -> None:
+        """An order of this strategy changed its status."""
+
+    def timer(self, timer_id: int) -> None:
+        """A timer fired."""
+
+    def stop(self) -> None:
+        """The tape has ended."""
+
+    def save(self) -> Any:
+        """Its state, or None where it cannot be saved."""
+
+    def load(self, state: Any) -> None:
+        """Take the state that `save` gave."""
+
+
+class Events(NamedTuple):
+    """What a batch caused, in order: copies, the listener's to keep."""
+
+    events: np.ndarray[Any, Any]  # (n,) EVENT; `observation` is a row of `observations`, or NONE
+    observations: np.ndarray[Any, Any]  # (m, width) float64
+    equity: np.ndarray[Any, Any]  # (k,) EQUITY
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that a restored engine needs to go on as if it had never stopped."""
+
+    arrays: dict[str, np.ndarray[Any, Any]]
+    actors: dict[str, Any]  # strategy name -> what it saved, or None
+
+
+# fields of the clock that say where the loop stands in a batch, or which depend on capacities
+_SCRATCH = ("row", "cursor", "n_events", "n_equity", "n_observations", "n_calls", "free_order", "free_orders")
+_OUTBOXES = ("taken", "observation", "events", "equity", "observations", "calls")
+
+
+class Engine:
+    """One engine. Not thread-safe; `process` must not be called from inside an actor."""
+
+    def __init__(self, spec: EngineSpec, actors: dict[str, Actor] | None = None) -> None:
+        """Build the engine of that spec; `actors` by strategy name, one for each strategy whose policy is PYTHON.
+
+        Compiles the loop on first use in a process, or loads it from the cache folder. Raises SpecError.
+        """
+        self.spec = spec
+        self.state: State = build(spec)
+        self.actors = dict(actors or {})
+        self._kernel = kernel()
+        self._ticks = no_ticks()
+        self._columns: tuple[memoryview, ...] = ()
+        self._table = np.zeros(TABLE_LENGTH, np.int64)
+        self._drained: list[Events] = []
+        self._busy = False
+        self.instrument_index = {i.name: k for k, i in enumerate(spec.instruments)}
+        self.account_index = {a.name: k for k, a in enumerate(spec.accounts)}
+        names = [s.name for s in spec.strategies]
+        self._asked: list[tuple[Callable[[int], None], ...]] = []
+        for i, name in enumerate(names):
+            actor = self.actors.get(name)
+            self._asked.append(_handlers(actor) if actor else ())
+            if actor:
+                self.state.strategies[i].wants = actor.wants
+        if unknown := set(self.actors) - set(names):
+            raise EngineError(f"actors for strategies that are not in the spec: {', '.join(sorted(unknown))}")
+        self._bind()
+
+    # -- the tape -------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Let the actors begin. Once, before the first row."""
+        for i, strategy in enumerate(self.spec.strategies):
+            if strategy.name in self.actors:
+                self.actors[strategy.name].start(self, i)
+        self._answer()
+
+    def process(self, ticks: Ticks) -> Events:
+        """Take a batch in and return all that it caused. How the tape is cut into batches changes nothing.
+
+        ticks: columns of equal length with the dtypes of TICK_DTYPES, C-contiguous; they may be read-only.
+        Raises what an actor raises; the engine then stands between two questions to actors, and must not go on.
+        """
+        if self._busy:
+            raise EngineError("process() was called from inside an actor")
+        n = len(ticks.price)
+        for name, column, dtype in zip(Ticks._fields, ticks, TICK_DTYPES, strict=True):
+            if column.dtype != dtype or len(column) != n or not column.flags.c_contiguous:
+                raise EngineError(
+                    f"column {name} is {column.dtype} with {len(column)} rows; "
+                    f"wanted are {n} contiguous rows of {np.dtype(dtype)}"
+                )
+        self._ticks = ticks
+        self._columns = tuple(memoryview(c) for c in ticks) if self.actors else ()  # type: ignore[arg-type]
+        self._clock["row"] = 0
+        self._bind()
+        advance = self._kernel.advance
+        self._busy = True
+        try:
+            while (outcome := advance(*self._self)) != Outcome.DONE:
+                if outcome == Outcome.CALLS:
+                    self._answer()
+                elif outcome == Outcome.ROOM:
+                    self._make_room()
+                else:
+                    raise EngineFault(
+                        "an order was about to take a step that the table of states does not know"
+                    )
+        finally:
+            self._busy = False
+        return self.take_events()
+
+    def stop(self) -> Events:
+        """Let the actors end; what they still did."""
+        for strategy in self.spec.strategies:
+            if strategy.name in self.actors:
+                self.actors[strategy.name].stop()
+        self._answer()
+        return self.take_events()
+
+    def take_events(self) -> Events:
+        """What has happened since it was last asked: after `process`, the events of orders by hand."""
+        self._drain()
+        parts, self._drained = self._drained, []
+        if len(parts) == 1:
+            return parts[0]
+        offset = 0
+        for part in parts:  # an event points at its row of the joined observations
+            part.events["observation"][part.events["observation"] != NONE] += offset
+            offset += len(part.observations)
+        return Events(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    @property
+    def now(self) -> int:
+        """Engine time, ns UTC."""
+        return int(self._clock["now"])
+
+    @property
+    def row(self) -> int:
+        """The row of the batch at which the loop stands."""
+        return int(self._clock["row"])
+
+    @property
+    def columns(self) -> tuple[memoryview, ...]:
+        """The batch's columns, for actors that look at single ticks."""
+        return self._columns
+
+    def next_due(self) -> int:
+        """When something happens even without a tick, ns UTC, or NEVER: then a timer row must enter."""
+        return int(self._clock["due"])
+
+    # -- orders ---------------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        slot: int,
+        side: Side,
+        lots: int,
+        type_: OrderType = OrderType.MARKET,
+        tif: TimeInForce = TimeInForce.GTC,
+        limit: float = 0.0,
+        stop: float = 0.0,
+        tag: int = 0,
+    ) -> int:
+        """Put an order before the gate; its id. What became of it is in the events."""
+        self._reserve_room()
+        return int(
+            self._kernel.submit(
+                self._self[0], slot, int(side), int(type_), int(tif), lots, float(limit), float(stop), tag
+            )
+        )
+
+    def aim(self, slot: int, lots: int) -> None:
+        """Bring the slot's position to `lots` with a market order, counting what is working."""
+        self._command(Command.AIM, slot, lots)
+
+    def cancel(self, order_id: int) -> bool:
+        """Ask to cancel a live order; false where none of that id is live, or a cancel is on its way."""
+        return bool(self._command(Command.CANCEL, order_id))
+
+    def flatten(self, account: str) -> int:
+        """Cancel the account's orders and sell what it holds at the market; how many orders that took."""
+        return self._command(Command.FLATTEN, self.account_index[account])
+
+    def set_trading_state(self, account: str, state: TradingState) -> None:
+        """An operator's switch: ACTIVE, REDUCE_ONLY or HALTED."""
+        index = self.account_index[account]
+        if state == TradingState.ACTIVE:  # the hard stops start afresh from here
+            row = self.state.accounts[index]
+            row.stop_peak = row.day_equity = row.equity
+        self._command(Command.SET_TRADING_STATE, index, int(state), int(Code.OPERATOR))
+
+    def operator_slot(self, account: str, instrument: str) -> int:
+        """The slot of orders by hand. Raises KeyError where the account cannot trade the instrument."""
+        strategy = self.state.strategies[len(self.spec.strategies) + self.account_index[account]]
+        k = self.instrument_index[instrument]
+        for slot in range(strategy.first_slot, strategy.first_slot + strategy.n_slots):
+            if self.state.slots[slot].instrument == k:
+                return slot
+        raise KeyError(f"account {account!r} and {instrument!r} are of different currencies")
+
+    def _command(self, what: Command, a: int, b: int = 0, c: int = 0) -> int:
+        self._reserve_room()
+        return int(self._kernel.command(self._self[0], int(what), a, b, c))
+
+    def lots(self, slot: int, quantity: float) -> int:
+        """A quantity in units as lots of the slot's instrument; raises SpecError where it is no whole number."""
+        spec = self.spec.instruments[self.state.slots[slot].instrument]
+        return lots_of(quantity, spec.lot_size, spec.name)
+
+    # -- timers ---------------------------------------------------------------------------------------------------
+
+    def set_timer(self, strategy: int, timer_id: int, at: int, every: int = 0) -> None:
+        """Ask the strategy at time `at` (ns UTC), then every `every` ns if positive; replaces one of the same id."""
+        self.cancel_timer(strategy, timer_id)
+        timers = self.state.timers
+        free = np.flatnonzero(timers["at"] == NEVER)
+        if len(free) == 0:
+            grown = records(max(8, 2 * len(timers)), RECORD_TYPES.timers)
+            grown["at"] = NEVER
+            grown[: len(timers)] = timers
+            self.state = self.state._replace(timers=grown)
+            free = np.array([len(timers)])
+            self._bind()
+        timer = self.state.timers[int(free[0])]
+        timer.at, timer.every, timer.id, timer.strategy = at, every, timer_id, strategy
+        self._timers_changed()
+
+    def cancel_timer(self, strategy: int, timer_id: int) -> None:
+        """Forget a timer, if there is one of that id."""
+        timers = self.state.timers
+        timers["at"][(timers["strategy"] == strategy) & (timers["id"] == timer_id)] = NEVER
+        self._timers_changed()
+
+    def _timers_changed(self) -> None:
+        c = self.state.clock[0]
+        c.timer_due = self.state.timers["at"].min() if len(self.state.timers) else NEVER
+        c.due = min(c.series_due, c.order_due, c.timer_due)
+
+    # -- snapshots ------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """A copy of the whole state, between two batches."""
+        self._drain()
+        arrays = {
+            n: np.array(a) for n, a in zip(State._fields, self.state, strict=True) if n not in _OUTBOXES
+        }
+        return Snapshot(arrays, {name: actor.save() for name, actor in self.actors.items()})
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take on the state of a snapshot; the engine must be of the same spec. Raises SnapshotError, changing nothing."""
+        replaced = {}
+        for name, array in snapshot.arrays.items():
+            mine = getattr(self.state, name)
+            if array.dtype != mine.dtype or (name not in ("orders", "timers") and array.shape != mine.shape):
+                raise SnapshotError(f"the snapshot is of another engine: its {name} differ in shape")
+            copy = np.array(array)
+            replaced[name] = copy.view(np.recarray) if copy.dtype.names else copy
+        lost = [name for name in self.actors if snapshot.actors.get(name) is None]
+        if lost:
+            raise SnapshotError(
+                f"no saved state for {', '.join(lost)}: give the strategy state_dict and load_state_dict, "
+                "or replay the tape from its start"
+            )
+        self.state = self.state._replace(**replaced)
+        self._bind()
+        for i, strategy in enumerate(self.spec.strategies):
+            if strategy.name in self.actors:
+                actor = self.actors[strategy.name]
+                actor.load(snapshot.actors[strategy.name])
+                self.state.strategies[i].wants = actor.wants
+
+    def state_hash(self) -> str:
+        """A hash of the live state: equal for equal tapes however they were cut; capacities do not enter it."""
+        digest = hashlib.blake2b(digest_size=16)
+        s = self.state
+        clock = np.array(s.clock)
+        for name in _SCRATCH:
+            clock[name] = 0
+        instruments = np.array(s.instruments)
+        instruments["first_order"] = instruments["last_order"] = 0
+        for array in (
+            clock,
+            instruments,
+            s.series,
+            s.features,
+            s.strategies,
+            s.slots,
+            s.holdings,
+            s.accounts,
+        ):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(s.denied.tobytes() + s.order_times.tobytes())
+        for series in s.series:
+            kept = min(int(series.bars), int(series.capacity))
+            places = (np.arange(series.bars - kept, series.bars) & (series.capacity - 1)) + series.first_bar
+            digest.update(s.bars[places].tobytes())
+        for place in self.live_orders():
+            order = np.array(s.orders[place])
+            order["next"] = order["previous"] = 0
+            digest.update(order.tobytes())
+        digest.update(s.timers[s.timers["at"] != NEVER].tobytes())
+        return digest.hexdigest()
+
+    def live_orders(self) -> list[int]:
+        """Places of the working orders in `state.orders`, by instrument, in order of arrival."""
+        places = []
+        for instrument in self.state.instruments:
+            place = int(instrument.first_order)
+            while place != NONE:
+                places.append(place)
+                place = int(self.state.orders[place].next)
+        return places
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _bind(self) -> None:
+        """Point the entries, and the views that Python reads, at the arrays as they are now."""
+        self._clock = self.state.clock.view(np.ndarray)[0]
+        self._n_calls = memoryview(self.state.clock["n_calls"].view(np.ndarray))
+        self._call_kinds = memoryview(self.state.calls["kind"].view(np.ndarray))
+        self._call_strategies = memoryview(self.state.calls["strategy"].view(np.ndarray))
+        self._call_indices = memoryview(self.state.calls["index"].view(np.ndarray))
+        self._self: tuple[Any, ...]
+        if self._kernel.compiled:
+            fill_table(self._table, self.state, self._ticks)
+            self._self = (self._table.ctypes.data,)
+        else:
+            self._self = (self.state, self._ticks)
+
+    def _answer(self) -> None:
+        """Put the queued questions to the actors, in order; their orders may queue more."""
+        i = 0
+        while i < self._n_calls[0]:
+            self._asked[self._call_strategies[i]][self._call_kinds[i]](self._call_indices[i])
+            i += 1
+        self._n_calls[0] = 0
+
+    def _drain(self) -> None:
+        """Move the outboxes' contents out. Never while a question is queued: it may point at an event."""
+        c = self.state.clock[0]
+        s = self.state
+        width = len(s.observation)
+        self._drained.append(
+            Events(
+                np.array(s.events[: c.n_events].view(np.ndarray)),
+                s.observations[: c.n_observations * width].reshape(-1, width).copy(),
+                np.array(s.equity[: c.n_equity].view(np.ndarray)),
+            )
+        )
+        c.n_events = c.n_equity = c.n_observations = 0
+
+    def _make_room(self) -> None:
+        """Empty the outboxes, and grow what is still too small for the worst that one phase can write."""
+        self._drain()
+        self._reserve_room()
+
+    def _reserve_room(self) -> None:
+        """Grow pools and outboxes so that one more order, and a phase after it, surely fit."""
+        c = self.state.clock[0]
+        s = self.state
+        slots = len(s.slots)
+        worst = 8 * (int(c.live_orders) + slots) + len(s.timers) + 64
+        grown: dict[str, Any] = {}
+        for name, used, width in (
+            ("events", c.n_events, 1),
+            ("calls", c.n_calls, 1),
+            ("observations", c.n_observations, len(s.observation)),
+        ):
+            needed = (int(used) + worst) * width
+            if needed > len(getattr(s, name)):
+                grown[name] = _grown(getattr(s, name), 2 * needed)
+        if c.free_orders < 2 * slots + 2:
+            grown["orders"] = _grown(s.orders, 2 * len(s.orders) + 2 * slots)
+            chain_free(grown["orders"], len(s.orders))
+            grown["orders"][len(grown["orders"]) - 1].next = c.free_order if c.free_orders > 0 else NONE
+            c.free_order = len(s.orders)
+            c.free_orders += len(grown["orders"]) - len(s.orders)
+        if grown:
+            self.state = s._replace(**grown)
+            self._bind()
+
+
+def _grown(array: Any, n: int) -> Any:
+    bigger = np.zeros((n, *array.shape[1:]), array.dtype)
+    bigger[: len(array)] = array
+    return bigger.view(np.recarray) if array.dtype.names else bigger
+
+
+def _handlers(actor: Actor) -> tuple[Callable[[int], None], ...]:
+    """The actor's answers, at the places of Call."""
+    handlers = {
+        Call.BAR: actor.bar,
+        Call.BARS: actor.bars,
+        Call.TICK: actor.tick,
+        Call.FILL: actor.fill,
+        Call.ORDER: actor.order,
+        Call.TIMER: actor.timer,
+    }
+    return tuple(handlers[call] for call in Call)

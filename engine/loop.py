@@ -1,0 +1,293 @@
+"""The one loop over ticks. Backtest, paper trading, training and recovery run this function.
+
+For each row, in order:
+
+ROW     what is due at or before the row's time happens first, moment by moment: bars close and their features
+        advance, orders become active, are cancelled or expire, equity is taken;
+DECIDE  strategies decide on the bars that closed, then timers fire, and the loop is back at ROW;
+        where nothing is due any more, the row is matched against the instrument's resting orders;
+MARK    the position is marked, the bars take the row, hard stops look at it;
+TICKS   actors that want each tick are asked.
+
+Where nothing can happen on a stretch of rows (same instrument, before the next due moment, inside the open bars,
+between the nearest triggers of the resting orders, nobody asks for ticks) the stretch enters the bars at once.
+
+The place where the loop stands is state: after a row's fills, or between two actors, it returns to Python to ask, and
+goes on there. No decision of the loop depends on where a batch begins or ends.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.bars import close_due_bars, is_late, take_row, take_run
+from engine.jit import inline, jit
+from engine.ledger import equity_of
+from engine.matching import match_row
+from engine.orders import push_call, refresh_due, run_orders_due
+from engine.policies import Policy, decide
+from engine.records import (
+    KIND_MASK,
+    NEVER,
+    Call,
+    Outcome,
+    Phase,
+    RowKind,
+    State,
+    Ticks,
+    Wants,
+)
+from engine.risk import guard_accounts
+
+
+@inline
+def _short_of_room(s: State) -> bool:
+    """Whether the worst that one phase can write might not fit."""
+    c = s.clock[0]
+    slots = len(s.slots)
+    events = 4 * (c.live_orders + slots) + len(s.timers) + 16
+    return bool(
+        c.n_events + events > len(s.events)
+        or c.n_calls + events > len(s.calls)
+        or c.n_equity + len(s.accounts) > len(s.equity)
+        or (c.n_observations + 2 * slots) * len(s.observation) > len(s.observations)
+        or c.free_orders < 2 * slots
+    )
+
+
+@inline
+def _take_equity(s: State) -> None:
+    """Record the equity of each account one of whose series has just closed a bar."""
+    c = s.clock[0]
+    for i in range(c.deciding_slots):
+        slot = s.slots[i]
+        if s.series[slot.series].closed_at == c.now:
+            s.accounts[slot.account].changed = 1
+            if slot.lots != 0:
+                slot.bars_held += 1
+    for a in range(len(s.accounts)):
+        account = s.accounts[a]
+        if account.changed:
+            account.changed = 0
+            account.equity = equity_of(s, account)
+            account.peak = max(account.peak, account.equity)
+            if account.equity < account.peak:
+                account.max_drawdown = max(account.max_drawdown, 1.0 - account.equity / account.peak)
+            sample = s.equity[c.n_equity]
+            c.n_equity += 1
+            sample.ts = c.now
+            sample.account = a
+            sample.cash = account.cash
+            sample.equity = account.equity
+
+
+@inline
+def _decide_next(s: State) -> None:
+    """Let the strategies decide on the bars that have just closed, until one of them must be asked in Python."""
+    c = s.clock[0]
+    while c.cursor < c.deciding_slots:
+        i = c.cursor
+        c.cursor += 1
+        slot = s.slots[i]
+        strategy = s.strategies[slot.strategy]
+        if s.series[slot.series].closed_at == c.now:
+            if strategy.policy != Policy.PYTHON:
+                decide(s, i)
+            elif strategy.wants & Wants.BAR:
+                push_call(s, Call.BAR, slot.strategy, i)
+        if strategy.wants & Wants.BARS and i + 1 == strategy.first_slot + strategy.n_slots:
+            for k in range(strategy.first_slot, i + 1):
+                if s.series[s.slots[k].series].closed_at == c.now:
+                    push_call(s, Call.BARS, slot.strategy, 0)
+                    break
+        if c.n_calls > 0:
+            return
+
+
+@jit
+def _fire_timers(s: State) -> None:
+    """Ask the actors whose timers are due, in order of time, then of the place in the pool."""
+    c = s.clock[0]
+    while c.timer_due <= c.now:
+        due = NEVER
+        first = -1
+        for i in range(len(s.timers)):
+            if s.timers[i].at < due:
+                due = s.timers[i].at
+                first = i
+        if due > c.now:
+            c.timer_due = due
+            break
+        timer = s.timers[first]
+        push_call(s, Call.TIMER, timer.strategy, timer.id)
+        timer.at = timer.at + timer.every if timer.every > 0 else NEVER
+        if timer.every > 0 and timer.at <= c.now:  # time jumped over some: they fire once
+            timer.at += (c.now - timer.at) // timer.every * timer.every + timer.every
+
+
+@inline
+def _run_due(s: State) -> None:
+    """Let happen what is due at the engine's time, up to the decisions."""
+    c = s.clock[0]
+    c.bar_closed = 0
+    if c.series_due <= c.now:
+        close_due_bars(s)
+    if c.order_due <= c.now:
+        run_orders_due(s)
+    if c.bar_closed and c.now >= c.trade_from:
+        _take_equity(s)
+        c.cursor = 0
+    else:
+        c.cursor = c.deciding_slots
+    c.phase = Phase.DECIDE
+
+
+@inline
+def _quiet_end(s: State, t: Ticks, k: int, first: int, n: int) -> int:
+    """The first row from `first` on that is not quiet; rows [first - 1, it) can enter the bars of k at once."""
+    c = s.clock[0]
+    instrument = s.instruments[k]
+    if instrument.n_subscribers > 0 or instrument.guards > 0:
+        return first
+    due = c.due
+    low = instrument.low_trigger
+    high = instrument.high_trigger
+    quiet_from = instrument.quiet_from
+    quiet_until = instrument.quiet_until
+    now = c.now
+    i = first
+    while i < n:
+        ts = t.ts_recv[i]
+        event = t.ts_event[i]
+        price = t.price[i]
+        if not (
+            ts >= now
+            and ts < due
+            and event >= quiet_from
+            and event < quiet_until
+            and price > low
+            and price < high
+            and t.size[i] >= 0.0
+            and t.size[i] < np.inf
+            and t.instrument[i] == k
+            and (t.flags[i] & KIND_MASK) < RowKind.TIMER
+        ):
+            break
+        now = ts
+        i += 1
+    c.now = now
+    return i
+
+
+@inline
+def _enters(s: State, t: Ticks, i: int) -> bool:
+    """Whether row i is a price that counts: of a known instrument, positive, with a size, and not late."""
+    c = s.clock[0]
+    if (t.flags[i] & KIND_MASK) == RowKind.TIMER:
+        return False
+    k = t.instrument[i]
+    price = t.price[i]
+    size = t.size[i]
+    if not (0 <= k < len(s.instruments) and 0.0 < price < np.inf and 0.0 <= size < np.inf):
+        c.bad_rows += 1
+        return False
+    event = t.ts_event[i]
+    instrument = s.instruments[k]
+    if not instrument.quiet_from <= event < instrument.quiet_until and is_late(s, k, event):
+        c.late_rows += 1
+        return bool(c.merge_late)
+    return True
+
+
+@inline
+def _mark(s: State, t: Ticks, i: int, n: int) -> None:
+    """Row i, and the quiet rows after it, mark the position and enter the bars; hard stops look at the new price."""
+    c = s.clock[0]
+    k = t.instrument[i]
+    instrument = s.instruments[k]
+    event = t.ts_event[i]
+    end = i + 1
+    if instrument.quiet_from <= event < instrument.quiet_until:
+        end = _quiet_end(s, t, k, i + 1, n)
+        for j in range(instrument.first_series, instrument.first_series + instrument.n_series):
+            take_run(s.series[j], t, i, end)
+    else:
+        take_row(s, k, event, t.price[i], t.size[i])
+        refresh_due(s)
+    instrument.price = t.price[end - 1]
+    instrument.ts = c.now
+    c.seq += end - i
+    if instrument.guards > 0:
+        guard_accounts(s, k)
+    if instrument.n_subscribers > 0:
+        c.cursor = 0
+        c.phase = Phase.TICKS
+    else:
+        c.row = end
+        c.phase = Phase.ROW
+
+
+@jit
+def advance(s: State, t: Ticks) -> int:
+    """Take the batch's rows from clock.row on into the state until they are used up or Python is needed: an Outcome."""
+    c = s.clock[0]
+    n = len(t.price)
+    while c.faults == 0:
+        if c.n_calls > 0:
+            return Outcome.CALLS
+
+        if c.phase == Phase.ROW:
+            i = c.row
+            if i >= n:
+                return Outcome.DONE
+            time = max(t.ts_recv[i], c.now)
+            if c.due <= time:
+                if _short_of_room(s):
+                    return Outcome.ROOM
+                c.now = max(c.due, c.now)
+                _run_due(s)
+                continue
+            c.now = time
+            if not _enters(s, t, i):
+                c.seq += 1
+                c.row = i + 1
+                continue
+            instrument = s.instruments[t.instrument[i]]
+            price = t.price[i]
+            if price <= instrument.low_trigger or price >= instrument.high_trigger:
+                if _short_of_room(s):
+                    return Outcome.ROOM
+                match_row(s, t.instrument[i], price, t.size[i], t.flags[i] & KIND_MASK)
+                c.phase = Phase.MARK
+            elif instrument.guards > 0:
+                c.phase = Phase.MARK
+            else:
+                _mark(s, t, i, n)
+
+        elif c.phase == Phase.MARK:
+            if _short_of_room(s):
+                return Outcome.ROOM
+            _mark(s, t, c.row, n)
+
+        elif c.phase == Phase.DECIDE:
+            if _short_of_room(s):
+                return Outcome.ROOM
+            if c.cursor < c.deciding_slots:
+                _decide_next(s)
+                if c.n_calls > 0:
+                    continue
+            if c.timer_due <= c.now:
+                _fire_timers(s)
+            c.phase = Phase.ROW
+            refresh_due(s)
+
+        else:  # TICKS
+            instrument = s.instruments[t.instrument[c.row]]
+            if c.cursor < instrument.n_subscribers and c.now >= c.trade_from:
+                slot = s.subscribers[instrument.first_subscriber + c.cursor]
+                c.cursor += 1
+                push_call(s, Call.TICK, s.slots[slot].strategy, slot)
+            else:
+                c.row += 1
+                c.phase = Phase.ROW
+    return Outcome.FAULT

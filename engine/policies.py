@@ -1,0 +1,111 @@
+"""Compiled decisions: an observation becomes a signal, a signal becomes a target, a target becomes an order.
+
+A policy looks at the observation only, whose features `strategies/` names for it, so that each decision can be
+explained by what stands beside the order.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from engine.features import observe
+from engine.jit import inline, jit
+from engine.ledger import equity_of
+from engine.orders import cancel_side
+from engine.records import OrderType, Side, SizeKind, State, TimeInForce
+from engine.risk import submit
+
+
+class Policy(IntEnum):
+    """The compiled policies; PYTHON is an actor that is asked instead."""
+
+    PYTHON = 0
+    BUY_AND_HOLD = 1
+    SMA_CROSS = 2
+    MOMENTUM = 3
+    RSI_REVERSION = 4
+
+
+class Signal(IntEnum):
+    """What a policy wants of its position."""
+
+    FLAT = 0
+    LONG = 1
+    KEEP = 2  # no change
+
+
+@inline
+def signal_of(strategy: Any, observation: Any) -> int:
+    """The policy's signal on a complete observation (width,) float64."""
+    if strategy.policy == Policy.BUY_AND_HOLD:
+        return Signal.LONG
+    if strategy.policy == Policy.SMA_CROSS:  # observation: fast average, slow average
+        return Signal.LONG if observation[0] > observation[1] else Signal.FLAT
+    if strategy.policy == Policy.MOMENTUM:  # observation: return over the lookback; p0: threshold
+        if observation[0] > strategy.p0:
+            return Signal.LONG
+        return Signal.FLAT if observation[0] < -strategy.p0 or strategy.p0 == 0.0 else Signal.KEEP
+    if strategy.policy == Policy.RSI_REVERSION:  # observation: RSI; p0: oversold below, p1: exit above
+        if observation[0] < strategy.p0:
+            return Signal.LONG
+        return Signal.FLAT if observation[0] > strategy.p1 else Signal.KEEP
+    return Signal.KEEP
+
+
+@inline
+def decide(s: State, slot_index: int) -> None:
+    """Let the compiled policy of the slot decide on the bar that has just closed."""
+    slot = s.slots[slot_index]
+    strategy = s.strategies[slot.strategy]
+    if not observe(s, slot, s.observation, 0):
+        return
+    signal = signal_of(strategy, s.observation)
+    if signal == Signal.KEEP:
+        return
+    if signal == Signal.FLAT:
+        aim(s, slot_index, 0)
+        return
+    if strategy.size_kind == SizeKind.UNITS:
+        aim(s, slot_index, np.int64(strategy.size_value))
+    elif (
+        slot.lots + slot.working_buy - slot.working_sell <= 0
+    ):  # a share of equity is measured at the entry only
+        aim(s, slot_index, share_of_equity(s, slot_index, strategy.size_value / strategy.n_slots))
+
+
+@jit
+def share_of_equity(s: State, slot_index: int, share: float) -> Any:
+    """How many lots that share of the account's equity buys at the last price, fees included."""
+    slot = s.slots[slot_index]
+    instrument = s.instruments[slot.instrument]
+    budget = share * equity_of(s, s.accounts[slot.account])
+    unit = instrument.price * instrument.money_per_lot * (1.0 + instrument.taker_bps * 1e-4)
+    unit += instrument.fee_per_lot
+    if not (unit > 0.0 and budget > 0.0):
+        return np.int64(0)
+    return np.int64(min(math.floor(budget / unit), 9e15))
+
+
+@jit
+def aim(s: State, slot_index: int, target: Any) -> None:
+    """Bring the slot to `target` lots with a market order, counting what is working already.
+
+    Working orders that lead the other way are cancelled first.
+    """
+    slot = s.slots[slot_index]
+    if target > slot.lots:
+        if slot.working_sell > 0:
+            cancel_side(s, slot_index, Side.SELL)
+    elif slot.working_buy > 0 and target < slot.lots + slot.working_buy:
+        cancel_side(s, slot_index, Side.BUY)
+    missing = target - (slot.lots + slot.working_buy - slot.working_sell)
+    if missing < 0 and target >= 0:
+        # a cancel that is still on its way can yet fill: sell what is there, and look again at the next bar
+        missing = -min(-missing, max(slot.lots - slot.working_sell, 0))
+    if missing != 0:
+        side = Side.BUY if missing > 0 else Side.SELL
+        submit(s, slot_index, side, OrderType.MARKET, TimeInForce.GTC, abs(missing), 0.0, 0.0, 0)

@@ -1,0 +1,473 @@
+"""The engine's vocabulary: its enums, the columns of a tape, and the records its state is made of.
+
+All state lives in numpy arrays of the record types below, so that a snapshot is a copy of the arrays, a hash
+covers them, and compiled code and plain Python read them alike (``order.lots``).
+
+Units, everywhere: times are int64 nanoseconds UTC; money is an int64 count of the account currency's smallest
+unit (``scale`` of them to one, 1,000,000 unless the currency says otherwise); quantities are int64 lots of the
+instrument; prices are float64 in currency per unit; volumes are float64 units.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+
+NEVER = np.iinfo(np.int64).max  # a time that does not come
+NO_TIME = np.iinfo(np.int64).min
+SECOND = 1_000_000_000
+DAY = 86_400 * SECOND
+NONE = -1  # "no such index", in links and look-up tables
+
+
+class RowKind(IntEnum):
+    """What a row of the tape is (the low four bits of ``flags``)."""
+
+    PRINT = 0  # a real trade, or a bar's open: the price may have jumped here
+    EXTREME = 1  # a bar's high or low, reached continuously from the row before; no market order fills on it
+    CLOSE = 2  # a bar's close, reached continuously from the row before
+    TIMER = 3  # no price, only time; the instrument is ignored
+
+
+KIND_MASK = 15
+
+
+class Side(IntEnum):
+    """The sign of what an order does to a position."""
+
+    BUY = 1
+    SELL = -1
+
+
+class OrderType(IntEnum):
+    """FIX tag 40."""
+
+    MARKET = 0
+    LIMIT = 1
+    STOP = 2
+
+
+class TimeInForce(IntEnum):
+    """FIX tag 59."""
+
+    GTC = 0
+    DAY = 1  # until the end of the first day on which the order could fill
+    IOC = 2  # what the first row that can fill it leaves over is cancelled
+
+
+class Status(IntEnum):
+    """FIX tag 39, and DENIED: refused by our own gate before the broker saw it."""
+
+    PENDING_NEW = 0
+    NEW = 1
+    PARTIALLY_FILLED = 2
+    PENDING_CANCEL = 3
+    FILLED = 4
+    CANCELED = 5
+    EXPIRED = 6
+    REJECTED = 7
+    DENIED = 8
+
+
+class Code(IntEnum):
+    """Why the gate denied or cut an order, or why an order ended otherwise than by its owner's wish."""
+
+    NONE = 0
+    TRADING_STATE = 1  # the account is halted, or may only reduce
+    INSTRUMENT = (
+        2  # quantity below one lot or the minimum, price off the tick grid, not tradable by this owner
+    )
+    PRICE_MISSING = 3  # no price yet, or one that is no positive number
+    PRICE_STALE = 4
+    PRICE_COLLAR = 5
+    ORDER_RATE = 6
+    ORDER_NOTIONAL = 7
+    CASH = 8  # a cash account pays for what it buys
+    SHORT = 9  # a cash account sells only what it has
+    POSITION = 10
+    GROSS_EXPOSURE = 11
+    NET_EXPOSURE = 12
+    CONCENTRATION = 13
+    VAR = 14  # the statistical checks have their place here, after the others
+    CVAR = 15
+    OVERFLOW = 16  # the amount does not fit the exact range of money
+    IOC_REST = 17  # the rest of an immediate-or-cancel order
+    DRAWDOWN = 18  # a hard stop cancelled the order
+    DAILY_LOSS = 19
+    OPERATOR = 20
+
+
+N_CODES = len(Code)
+
+
+class TradingState(IntEnum):
+    """What an account may do."""
+
+    ACTIVE = 0
+    REDUCE_ONLY = 1  # exits only: orders that shrink a position and do not flip it
+    HALTED = 2  # exits only, and resting orders are cancelled when it begins
+
+
+class EventKind(IntEnum):
+    """What an event tells."""
+
+    ORDER = 0  # an order's status changed; the record is the order as it then stood
+    FILL = 1  # last_lots at last_px were filled; the record is the order as it then stood
+    STATE = 2  # the account's trading state changed to `lots`; code says why
+
+
+class Call(IntEnum):
+    """What a Python actor is to be asked."""
+
+    BAR = 0
+    BARS = 1
+    TICK = 2
+    FILL = 3
+    ORDER = 4
+    TIMER = 5
+
+
+class Wants(IntEnum):
+    """Which calls a strategy wants: a strategy is never called for what it does not handle."""
+
+    BAR = 1
+    BARS = 2
+    TICK = 4
+    FILL = 8
+    ORDER = 16
+    TIMER = 32
+
+
+class Phase(IntEnum):
+    """Where the loop stands inside a row (see ``engine/loop.py``)."""
+
+    ROW = 0
+    DECIDE = 1
+    MARK = 2
+    TICKS = 3
+
+
+class Outcome(IntEnum):
+    """Why the loop returned."""
+
+    DONE = 0  # the batch is used up
+    CALLS = 1  # Python actors are to be asked
+    ROOM = 2  # an outbox must be emptied or a pool grown
+    FAULT = 3  # a programming error: an order took an illegal step
+
+
+class SizeKind(IntEnum):
+    """How a compiled policy sizes its position."""
+
+    UNITS = 0  # a number of lots
+    FRACTION = 1  # a share of the account's equity, split evenly over the strategy's instruments
+
+
+class Slippage(IntEnum):
+    """What a market or stop order pays beyond the price it met."""
+
+    NONE = 0
+    BPS = 1
+    TICKS = 2
+    SQRT_IMPACT = 3  # value (bps) x sqrt(order's share of the row's volume, at most 1)
+
+
+class Ticks(NamedTuple):
+    """A batch of the tape as columns of equal length n, in the order in which they enter the engine."""
+
+    ts_event: np.ndarray[Any, Any]  # (n,) int64, the venue's time
+    ts_recv: np.ndarray[Any, Any]  # (n,) int64, ours; history has ts_recv = ts_event
+    instrument: np.ndarray[Any, Any]  # (n,) int32, index into the engine's instruments
+    price: np.ndarray[Any, Any]  # (n,) float64
+    size: np.ndarray[Any, Any]  # (n,) float64, units traded
+    flags: np.ndarray[Any, Any]  # (n,) uint8, RowKind in the low four bits
+
+
+TICK_DTYPES = (np.int64, np.int64, np.int32, np.float64, np.float64, np.uint8)
+
+
+def _record(**fields: str) -> np.dtype[Any]:
+    """A packed record of the given fields; the longest come first, so that each is aligned."""
+    ordered = sorted(fields.items(), key=lambda f: -np.dtype(f[1]).itemsize)
+    pad = [(f"_pad{i}", "i1") for i in range(-np.dtype(ordered).itemsize % 8)]
+    return np.dtype(ordered + pad)
+
+
+CLOCK = _record(  # one record: the engine's time, its counters and the place where the loop stands
+    now="i8",  # engine time; never goes back
+    due="i8",  # the earliest time at which something happens without a row
+    series_due="i8",  # its parts: a bar closes,
+    order_due="i8",  # an order becomes active, is cancelled or expires,
+    timer_due="i8",  # a timer fires
+    grace_ns="i8",  # a time bar closes this long after its end
+    trade_from="i8",  # before this time history only warms up: no strategy is asked
+    seq="i8",  # rows taken so far
+    next_order_id="i8",
+    bars="i8",  # bars closed so far
+    late_rows="i8",  # prints for a bar that has closed already
+    bad_rows="i8",  # rows refused: no positive price, no size, no such instrument
+    row="i8",  # the row of this batch at which the loop stands
+    cursor="i8",  # the next actor of that row to be asked
+    n_events="i8",  # filled places in the outboxes and in the queue of calls
+    n_equity="i8",
+    n_observations="i8",
+    n_calls="i8",
+    live_orders="i8",
+    free_order="i8",  # head of the chain of free places in the order pool
+    free_orders="i8",
+    phase="i8",
+    merge_late="i8",  # 1: a late print enters the bar that is open; 0: it enters none
+    faults="i8",
+    bar_closed="i8",  # whether a bar closed at this time
+    deciding_slots="i8",  # the slots before this one belong to strategies, the rest to operators
+)
+
+INSTRUMENT = _record(
+    tick_size="f8",
+    lot_size="f8",
+    money_per_lot="f8",  # smallest money units that one lot costs at a price of 1
+    taker_bps="f8",
+    maker_bps="f8",
+    fee_per_lot="f8",  # money units
+    fee_min="i8",  # money units, per order
+    min_lots="i8",
+    max_lots="i8",
+    latency_ns="i8",
+    slippage_value="f8",
+    participation="f8",  # share of a row's size that an account may take; 0 means all it wants
+    day_offset="i8",  # a trading day begins this long after midnight UTC
+    price="f8",  # last price; 0 before the first
+    ts="i8",  # engine time of the last price
+    low_trigger="f8",  # only a price at or below this,
+    high_trigger="f8",  # or at or above this, can concern a resting order
+    quiet_from="i8",  # rows with ts_event in [quiet_from, quiet_until) enter bars that are open already
+    quiet_until="i8",
+    first_order="i4",  # resting orders, a chain in order of arrival
+    last_order="i4",
+    first_series="i4",
+    n_series="i4",
+    first_subscriber="i4",  # slots whose strategies want each tick, in `subscribers`
+    n_subscribers="i4",
+    guards="i4",  # accounts with a hard stop that hold this instrument: each mark is looked at
+    slippage="i4",
+    fill_at_touch="i4",
+    currency="i4",
+)
+
+SERIES = _record(  # the bars of one instrument at one timeframe
+    timeframe="i8",
+    origin="i8",  # bars start at origin + k * timeframe
+    start="i8",  # the bar under construction
+    end="i8",
+    open="f8",
+    high="f8",
+    low="f8",
+    close="f8",
+    volume="f8",
+    count="i8",  # its rows; 0: no bar is open
+    next_start="i8",  # the bar after it, open at the same time during the grace
+    next_open="f8",
+    next_high="f8",
+    next_low="f8",
+    next_close="f8",
+    next_volume="f8",
+    next_count="i8",
+    bars="i8",  # bars closed so far
+    closed_at="i8",  # engine time of the last close
+    capacity="i8",  # bars kept in the ring
+    first_bar="i8",  # where its ring begins in `bars`
+    instrument="i4",
+    first_feature="i4",
+    n_features="i4",
+)
+
+BAR = _record(start="i8", end="i8", open="f8", high="f8", low="f8", close="f8", volume="f8", count="i8")
+
+FEATURE = _record(  # one streaming indicator on one series
+    value="f8",  # NaN until it has seen enough
+    n1="i8",
+    n2="i8",
+    n3="i8",
+    x="f8",  # a real parameter
+    s0="f8",  # running state, whose meaning is the indicator's
+    s1="f8",
+    s2="f8",
+    s3="f8",
+    seen="i8",
+    kind="i4",
+)
+
+STRATEGY = _record(
+    size_value="f8",
+    p0="f8",
+    p1="f8",
+    p2="f8",
+    account="i4",
+    policy="i4",
+    first_slot="i4",
+    n_slots="i4",
+    wants="i4",
+    size_kind="i4",
+)
+
+SLOT = _record(  # one strategy in one instrument: its sub-position
+    lots="i8",
+    cost="i8",  # what the open lots cost, without fees
+    realized="i8",  # profit of what was closed, before fees
+    fees="i8",
+    working_buy="i8",  # lots of working orders
+    working_sell="i8",
+    bars_held="i8",
+    strategy="i4",
+    account="i4",
+    instrument="i4",
+    series="i4",
+    holding="i4",
+    first_feature="i4",  # its observation, in `observed`
+    n_features="i4",
+)
+
+HOLDING = _record(  # one account in one instrument: the sum of its slots
+    lots="i8", working_buy="i8", working_sell="i8", account="i4", instrument="i4"
+)
+
+ACCOUNT = _record(
+    cash="i8",
+    initial="i8",
+    reserved="i8",  # what working buy orders may cost
+    realized="i8",
+    fees="i8",
+    equity="i8",  # at the last bar close
+    peak="i8",  # of equity at bar closes
+    max_drawdown="f8",
+    stop_peak="i8",  # of equity at every mark, where the account has a hard stop
+    day="i8",
+    day_equity="i8",  # equity at the start of that day
+    orders="i8",
+    fills="i8",
+    scale="f8",
+    max_order_notional="i8",
+    max_position="f8",  # units of any instrument
+    max_gross="f8",  # shares of equity
+    max_net="f8",
+    max_concentration="f8",
+    collar="f8",
+    max_stale_ns="i8",
+    rate_window="i8",
+    rate_orders="i8",
+    rate_first="i8",  # its ring of order times, in `order_times`
+    rate_next="i8",
+    stop_drawdown="f8",
+    stop_daily_loss="f8",
+    state="i4",
+    resize="i4",  # 1: cut an order to the largest size that passes; 0: deny it
+    stop_flattens="i4",
+    first_holding="i4",
+    n_holdings="i4",
+    changed="i4",  # 1: one of its series closed at this time, its equity is due
+    currency="i4",
+)
+
+ORDER = _record(
+    id="i8",
+    tag="i8",  # the owner's own mark, free to use
+    seq="i8",  # the row after which it was decided
+    submitted="i8",
+    active_from="i8",  # NEVER once active
+    cancel_at="i8",
+    expires="i8",
+    lots="i8",
+    cum_lots="i8",
+    limit="f8",
+    stop="f8",
+    notional="i8",  # money that changed hands so far
+    fee_exact="f8",  # fees so far before rounding and minimum
+    fees="i8",
+    reserved="i8",
+    slot="i4",
+    account="i4",
+    instrument="i4",
+    next="i4",
+    previous="i4",
+    status="i1",
+    side="i1",
+    type="i1",
+    tif="i1",
+    triggered="i1",
+    taker="i1",
+    code="i1",
+)
+
+EVENT = _record(
+    ts="i8",
+    seq="i8",
+    order_id="i8",
+    tag="i8",
+    submitted="i8",
+    order_seq="i8",
+    lots="i8",
+    cum_lots="i8",
+    last_lots="i8",
+    last_px="f8",
+    limit="f8",
+    stop="f8",
+    notional="i8",
+    last_notional="i8",
+    fees="i8",
+    last_fee="i8",
+    realized="i8",  # profit realised by this fill
+    position="i8",  # of the strategy after it
+    cash="i8",  # of the account after it
+    observation="i8",  # row in the observations' outbox, or NONE
+    account="i4",
+    strategy="i4",
+    instrument="i4",
+    kind="i1",
+    status="i1",
+    side="i1",
+    type="i1",
+    tif="i1",
+    code="i1",
+    maker="i1",
+)
+
+EQUITY = _record(ts="i8", cash="i8", equity="i8", account="i8")
+
+CALL = _record(kind="i4", strategy="i4", index="i8")
+
+TIMER = _record(at="i8", every="i8", id="i8", strategy="i8")  # at = NEVER: the place is free
+
+
+class State(NamedTuple):
+    """Everything the engine is: what `advance` reads and writes. Every array is one-dimensional."""
+
+    clock: Any  # (1,) CLOCK
+    instruments: Any  # (n_instruments,) INSTRUMENT
+    series: Any  # (n_series,) SERIES, by instrument
+    bars: Any  # (sum of capacities,) BAR, one ring a series
+    features: Any  # (n_features,) FEATURE, by series
+    strategies: Any  # (n_strategies,) STRATEGY; an operator for each account comes last
+    slots: Any  # (n_slots,) SLOT, by strategy
+    holdings: Any  # (n_holdings,) HOLDING, by account
+    accounts: Any  # (n_accounts,) ACCOUNT
+    denied: Any  # (n_accounts * N_CODES,) int64, orders denied by code
+    order_times: Any  # (sum of rate_orders,) int64
+    observed: Any  # (sum of n_features,) int32: a feature, or ~AccountFeature
+    subscribers: Any  # (n,) int32, slots
+    orders: Any  # (capacity,) ORDER
+    timers: Any  # (capacity,) TIMER
+    taken: Any  # (n_accounts,) int64 scratch: lots taken from the row being matched
+    observation: Any  # (width,) float64 scratch: the observation last computed
+    events: Any  # (capacity,) EVENT outbox
+    equity: Any  # (capacity,) EQUITY outbox
+    observations: Any  # (capacity * width,) float64 outbox, one observation after the other
+    calls: Any  # (capacity,) CALL queue
+
+
+RECORD_TYPES = State(
+    CLOCK, INSTRUMENT, SERIES, BAR, FEATURE, STRATEGY, SLOT, HOLDING, ACCOUNT, np.dtype(np.int64),
+    np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.int32), ORDER, TIMER, np.dtype(np.int64),
+    np.dtype(np.float64), EVENT, EQUITY, np.dtype(np.float64), CALL,
+)  # fmt: skip

@@ -1,0 +1,154 @@
+"""What an engine is made of, as plain frozen data: the shell builds it from a configuration.
+
+Every check here is one that the engine itself relies on; a message names the thing it is about. The shell adds file,
+line and field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from engine.ledger import MONEY_LIMIT
+from engine.policies import Policy
+from engine.records import NO_TIME, SizeKind, Slippage
+
+
+class SpecError(ValueError):
+    """The parts of a specification do not fit together."""
+
+
+@dataclass(frozen=True)
+class InstrumentSpec:
+    """An instrument and how orders in it are executed. Prices in currency per unit, quantities in units."""
+
+    name: str
+    tick_size: float = 0.01
+    lot_size: float = 1.0
+    currency: str = "USD"
+    taker_bps: float = 0.0
+    maker_bps: float = 0.0
+    fee_per_unit: float = 0.0
+    fee_min: float = 0.0  # per order, in currency
+    min_lots: int = 1
+    max_lots: int = MONEY_LIMIT
+    latency_ns: int = 0
+    slippage: Slippage = Slippage.NONE
+    slippage_value: float = 0.0  # bps or ticks
+    participation: float = 0.0  # 0: no bound
+    fill_at_touch: bool = False
+    day_offset_ns: int = 0
+
+
+@dataclass(frozen=True)
+class LimitsSpec:
+    """The gate's limits for one account; 0 switches a limit off."""
+
+    max_order_notional: float = 0.0  # currency
+    max_position: float = 0.0  # units of any one instrument
+    max_gross: float = 0.0  # shares of equity
+    max_net: float = 0.0
+    max_concentration: float = 0.0
+    collar: float = 0.0  # relative distance of an order's price from the last price
+    max_stale_ns: int = 0
+    rate_orders: int = 0  # at most so many orders
+    rate_window_ns: int = 0  # in any window of this length
+    stop_drawdown: float = 0.0  # relative to the peak
+    stop_daily_loss: float = 0.0  # relative to the equity at the start of the day (UTC)
+    stop_flattens: bool = False
+    resize: bool = False  # cut an order to the largest size that passes, instead of denying it
+
+
+@dataclass(frozen=True)
+class AccountSpec:
+    """A cash account. `cash` in currency."""
+
+    name: str
+    cash: float
+    currency: str = "USD"
+    limits: LimitsSpec = LimitsSpec()
+
+
+@dataclass(frozen=True)
+class StrategySpec:
+    """A strategy in an account: a compiled policy, or an actor that is asked in Python."""
+
+    name: str
+    account: str
+    instruments: tuple[str, ...]
+    timeframe_ns: int
+    features: tuple[str, ...] = ()
+    policy: Policy = Policy.PYTHON
+    params: tuple[float, ...] = ()
+    size_kind: SizeKind = SizeKind.UNITS
+    size_value: float = 0.0  # units, or a share of equity
+    wants: int = 0  # a sum of Wants; PYTHON only
+    history: int = 0  # bars that the actor may look back
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """A whole engine. Indices of everything follow the order given here."""
+
+    instruments: tuple[InstrumentSpec, ...]
+    accounts: tuple[AccountSpec, ...]
+    strategies: tuple[StrategySpec, ...]
+    grace_ns: int = 0
+    merge_late: bool = False
+    trade_from: int = NO_TIME  # before this time the tape only warms up
+    scales: dict[str, int] = field(default_factory=dict)  # currency -> smallest units in one
+
+    def scale(self, currency: str) -> int:
+        """Smallest money units in one of the currency: millionths, unless the spec says otherwise."""
+        return self.scales.get(currency, 1_000_000)
+
+    def check(self) -> None:
+        """Raise SpecError where the parts do not fit together."""
+        self._unique("instrument", [i.name for i in self.instruments])
+        self._unique("account", [a.name for a in self.accounts])
+        self._unique("strategy", [s.name for s in self.strategies])
+        instruments = {i.name: i for i in self.instruments}
+        accounts = {a.name: a for a in self.accounts}
+        for instrument in self.instruments:
+            _check_instrument(instrument)
+        for account in self.accounts:
+            if not 0 <= account.cash * self.scale(account.currency) < MONEY_LIMIT:
+                raise SpecError(f"account {account.name!r}: cash of {account.cash} is negative or too large")
+        for strategy in self.strategies:
+            if strategy.account not in accounts:
+                raise SpecError(f"strategy {strategy.name!r}: there is no account {strategy.account!r}")
+            if not strategy.instruments:
+                raise SpecError(f"strategy {strategy.name!r} trades no instrument")
+            if strategy.timeframe_ns <= 0:
+                raise SpecError(f"strategy {strategy.name!r}: the timeframe must be positive")
+            self._unique(f"strategy {strategy.name!r}: instrument", list(strategy.instruments))
+            for name in strategy.instruments:
+                if name not in instruments:
+                    raise SpecError(f"strategy {strategy.name!r}: there is no instrument {name!r}")
+                currency = accounts[strategy.account].currency
+                if instruments[name].currency != currency:
+                    raise SpecError(
+                        f"strategy {strategy.name!r}: {name} is in {instruments[name].currency}, "
+                        f"account {strategy.account!r} in {currency}; an account trades its own currency"
+                    )
+
+    @staticmethod
+    def _unique(what: str, names: list[str]) -> None:
+        for name in names:
+            if names.count(name) > 1:
+                raise SpecError(f"{what} {name!r} is given twice")
+
+
+def _check_instrument(i: InstrumentSpec) -> None:
+    rules: list[tuple[str, float, Callable[[float], bool]]] = [
+        ("tick_size", i.tick_size, lambda v: v > 0),
+        ("lot_size", i.lot_size, lambda v: v > 0),
+        ("fee_min", i.fee_min, lambda v: v >= 0),
+        ("min_lots", i.min_lots, lambda v: v >= 1),
+        ("latency_ns", i.latency_ns, lambda v: v >= 0),
+        ("slippage_value", i.slippage_value, lambda v: v >= 0),
+        ("participation", i.participation, lambda v: 0 <= v <= 1),
+    ]
+    for name, value, holds in rules:
+        if not holds(value):
+            raise SpecError(f"instrument {i.name!r}: {name} of {value} is out of range")
