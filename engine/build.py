@@ -24,7 +24,7 @@ from engine.spec import EngineSpec, SpecError, StrategySpec
 
 FIRST_ORDERS = 64  # places of the order pool at first; it grows
 FIRST_EVENTS = 4096  # places of the outboxes at first
-EQUITY_ROOM = 65536
+EQUITY_ROOM = 4096
 
 
 def records(n: int, dtype: Any) -> Any:

@@ -101,6 +101,7 @@ class Snapshot:
 
 # fields of the clock that say where the loop stands in a batch, or which depend on capacities
 _SCRATCH = ("row", "cursor", "n_events", "n_equity", "n_observations", "n_calls", "free_order", "free_orders")
+OUTBOX_ROWS = 1 << 17  # a batch that causes more than this is handed over in parts
 _OUTBOXES = ("taken", "observation", "events", "equity", "observations", "calls")
 
 
@@ -419,8 +420,13 @@ class Engine:
         c.n_events = c.n_equity = c.n_observations = 0
 
     def _make_room(self) -> None:
-        """Empty the outboxes, and grow what is still too small for the worst that one phase can write."""
-        self._drain()
+        """Grow what is too small for the worst that one phase can write; empty the outboxes where they are large."""
+        c = self.state.clock[0]
+        if c.n_events + c.n_equity >= OUTBOX_ROWS:
+            self._drain()
+        elif c.n_equity + len(self.state.accounts) > len(self.state.equity):
+            self.state = self.state._replace(equity=_grown(self.state.equity, 2 * len(self.state.equity)))
+            self._bind()
         self._reserve_room()
 
     def _reserve_room(self) -> None:

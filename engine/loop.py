@@ -6,7 +6,8 @@ ROW     what is due at or before the row's time happens first, moment by moment:
         advance, orders become active, are cancelled or expire, equity is taken;
 DECIDE  strategies decide on the bars that closed, then timers fire, and the loop is back at ROW;
         where nothing is due any more, the row is matched against the instrument's resting orders;
-MARK    the position is marked, the bars take the row, hard stops look at it;
+MARK    the position is marked, the bars take the row;
+GUARD   hard stops look at the new price;
 TICKS   actors that want each tick are asked.
 
 Where nothing can happen on a stretch of rows (same instrument, before the next due moment, inside the open bars,
@@ -18,8 +19,6 @@ goes on there. No decision of the loop depends on where a batch begins or ends.
 
 from __future__ import annotations
 
-import numpy as np
-
 from engine.bars import close_due_bars, is_late, take_row, take_run
 from engine.jit import inline, jit
 from engine.ledger import equity_of
@@ -27,6 +26,7 @@ from engine.matching import match_row
 from engine.orders import push_call, refresh_due, run_orders_due
 from engine.policies import Policy, decide
 from engine.records import (
+    HUGE,
     KIND_MASK,
     NEVER,
     Call,
@@ -139,16 +139,13 @@ def _run_due(s: State) -> None:
         c.cursor = 0
     else:
         c.cursor = c.deciding_slots
-    c.phase = Phase.DECIDE
 
 
 @inline
 def _quiet_end(s: State, t: Ticks, k: int, first: int, n: int) -> int:
-    """The first row from `first` on that is not quiet; rows [first - 1, it) can enter the bars of k at once."""
+    """The first row from `first` on that is not quiet: on those before it nothing can happen but marks and bars."""
     c = s.clock[0]
     instrument = s.instruments[k]
-    if instrument.n_subscribers > 0 or instrument.guards > 0:
-        return first
     due = c.due
     low = instrument.low_trigger
     high = instrument.high_trigger
@@ -168,7 +165,7 @@ def _quiet_end(s: State, t: Ticks, k: int, first: int, n: int) -> int:
             and price > low
             and price < high
             and t.size[i] >= 0.0
-            and t.size[i] < np.inf
+            and t.size[i] < HUGE
             and t.instrument[i] == k
             and (t.flags[i] & KIND_MASK) < RowKind.TIMER
         ):
@@ -188,7 +185,7 @@ def _enters(s: State, t: Ticks, i: int) -> bool:
     k = t.instrument[i]
     price = t.price[i]
     size = t.size[i]
-    if not (0 <= k < len(s.instruments) and 0.0 < price < np.inf and 0.0 <= size < np.inf):
+    if not (0 <= k < len(s.instruments) and 0.0 < price < HUGE and 0.0 <= size < HUGE):
         c.bad_rows += 1
         return False
     event = t.ts_event[i]
@@ -201,25 +198,28 @@ def _enters(s: State, t: Ticks, i: int) -> bool:
 
 @inline
 def _mark(s: State, t: Ticks, i: int, n: int) -> None:
-    """Row i, and the quiet rows after it, mark the position and enter the bars; hard stops look at the new price."""
+    """Row i, and the quiet rows after it, mark the position and enter the bars."""
     c = s.clock[0]
     k = t.instrument[i]
     instrument = s.instruments[k]
-    event = t.ts_event[i]
-    end = i + 1
-    if instrument.quiet_from <= event < instrument.quiet_until:
-        end = _quiet_end(s, t, k, i + 1, n)
-        for j in range(instrument.first_series, instrument.first_series + instrument.n_series):
-            take_run(s.series[j], t, i, end)
-    else:
-        take_row(s, k, event, t.price[i], t.size[i])
+    if instrument.quiet_from <= t.ts_event[i] < instrument.quiet_until:
+        first = i
+    else:  # it opens a bar, or enters one that is not the only one open
+        take_row(s, k, t.ts_event[i], t.price[i], t.size[i])
         refresh_due(s)
+        first = i + 1
+    end = i + 1
+    if instrument.n_subscribers == 0 and instrument.guards == 0:
+        end = _quiet_end(s, t, k, i + 1, n)
+    if first < end:
+        for j in range(instrument.first_series, instrument.first_series + instrument.n_series):
+            take_run(s.series[j], t, first, end)
     instrument.price = t.price[end - 1]
     instrument.ts = c.now
     c.seq += end - i
     if instrument.guards > 0:
-        guard_accounts(s, k)
-    if instrument.n_subscribers > 0:
+        c.phase = Phase.GUARD
+    elif instrument.n_subscribers > 0:
         c.cursor = 0
         c.phase = Phase.TICKS
     else:
@@ -235,9 +235,9 @@ def advance(s: State, t: Ticks) -> int:
     while c.faults == 0:
         if c.n_calls > 0:
             return Outcome.CALLS
+        i = c.row
 
         if c.phase == Phase.ROW:
-            i = c.row
             if i >= n:
                 return Outcome.DONE
             time = max(t.ts_recv[i], c.now)
@@ -246,48 +246,52 @@ def advance(s: State, t: Ticks) -> int:
                     return Outcome.ROOM
                 c.now = max(c.due, c.now)
                 _run_due(s)
-                continue
-            c.now = time
-            if not _enters(s, t, i):
-                c.seq += 1
-                c.row = i + 1
-                continue
-            instrument = s.instruments[t.instrument[i]]
-            price = t.price[i]
-            if price <= instrument.low_trigger or price >= instrument.high_trigger:
-                if _short_of_room(s):
-                    return Outcome.ROOM
-                match_row(s, t.instrument[i], price, t.size[i], t.flags[i] & KIND_MASK)
-                c.phase = Phase.MARK
-            elif instrument.guards > 0:
-                c.phase = Phase.MARK
-            else:
-                _mark(s, t, i, n)
-
-        elif c.phase == Phase.MARK:
-            if _short_of_room(s):
-                return Outcome.ROOM
-            _mark(s, t, c.row, n)
-
-        elif c.phase == Phase.DECIDE:
-            if _short_of_room(s):
-                return Outcome.ROOM
-            if c.cursor < c.deciding_slots:
-                _decide_next(s)
+                c.phase = Phase.DECIDE
                 if c.n_calls > 0:
                     continue
+            else:
+                c.now = time
+                if not _enters(s, t, i):
+                    c.seq += 1
+                    c.row = i + 1
+                    continue
+                instrument = s.instruments[t.instrument[i]]
+                price = t.price[i]
+                if price <= instrument.low_trigger or price >= instrument.high_trigger:
+                    if _short_of_room(s):
+                        return Outcome.ROOM
+                    match_row(s, t.instrument[i], price, t.size[i], t.flags[i] & KIND_MASK)
+                    c.phase = Phase.MARK
+                    if c.n_calls > 0:
+                        continue
+                _mark(s, t, i, n)
+                continue
+
+        if c.phase == Phase.DECIDE:
+            if _short_of_room(s):
+                return Outcome.ROOM
+            _decide_next(s)
+            if c.n_calls > 0:
+                continue
             if c.timer_due <= c.now:
                 _fire_timers(s)
             c.phase = Phase.ROW
             refresh_due(s)
-
-        else:  # TICKS
-            instrument = s.instruments[t.instrument[c.row]]
+        elif c.phase == Phase.MARK:
+            _mark(s, t, i, n)
+        elif c.phase == Phase.GUARD:
+            if _short_of_room(s):
+                return Outcome.ROOM
+            guard_accounts(s, t.instrument[i])
+            c.cursor = 0
+            c.phase = Phase.TICKS
+        else:
+            instrument = s.instruments[t.instrument[i]]
             if c.cursor < instrument.n_subscribers and c.now >= c.trade_from:
                 slot = s.subscribers[instrument.first_subscriber + c.cursor]
                 c.cursor += 1
                 push_call(s, Call.TICK, s.slots[slot].strategy, slot)
             else:
-                c.row += 1
+                c.row = i + 1
                 c.phase = Phase.ROW
     return Outcome.FAULT

@@ -66,15 +66,15 @@ def decide(s: State, slot_index: int) -> None:
     signal = signal_of(strategy, s.observation)
     if signal == Signal.KEEP:
         return
-    if signal == Signal.FLAT:
-        aim(s, slot_index, 0)
-        return
-    if strategy.size_kind == SizeKind.UNITS:
-        aim(s, slot_index, np.int64(strategy.size_value))
-    elif (
-        slot.lots + slot.working_buy - slot.working_sell <= 0
-    ):  # a share of equity is measured at the entry only
-        aim(s, slot_index, share_of_equity(s, slot_index, strategy.size_value / strategy.n_slots))
+    target = np.int64(0)
+    if signal == Signal.LONG:
+        if strategy.size_kind == SizeKind.UNITS:
+            target = np.int64(strategy.size_value)
+        elif slot.lots + slot.working_buy - slot.working_sell > 0:
+            return  # a share of equity is measured at the entry only
+        else:
+            target = share_of_equity(s, slot_index, strategy.size_value / strategy.n_slots)
+    aim(s, slot_index, target)
 
 
 @jit
@@ -97,11 +97,13 @@ def aim(s: State, slot_index: int, target: Any) -> None:
     Working orders that lead the other way are cancelled first.
     """
     slot = s.slots[slot_index]
-    if target > slot.lots:
-        if slot.working_sell > 0:
-            cancel_side(s, slot_index, Side.SELL)
+    against = 0
+    if slot.working_sell > 0 and target > slot.lots - slot.working_sell:
+        against = Side.SELL
     elif slot.working_buy > 0 and target < slot.lots + slot.working_buy:
-        cancel_side(s, slot_index, Side.BUY)
+        against = Side.BUY
+    if against != 0:
+        cancel_side(s, slot_index, against)
     missing = target - (slot.lots + slot.working_buy - slot.working_sell)
     if missing < 0 and target >= 0:
         # a cancel that is still on its way can yet fill: sell what is there, and look again at the next bar

@@ -19,6 +19,7 @@ NEVER = np.iinfo(np.int64).max  # a time that does not come
 NO_TIME = np.iinfo(np.int64).min
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
+HUGE = 1e300  # no price or size reaches this
 NONE = -1  # "no such index", in links and look-up tables
 
 
@@ -146,7 +147,8 @@ class Phase(IntEnum):
     ROW = 0
     DECIDE = 1
     MARK = 2
-    TICKS = 3
+    GUARD = 3
+    TICKS = 4
 
 
 class Outcome(IntEnum):
