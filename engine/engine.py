@@ -124,6 +124,7 @@ class Engine:
         self._busy = False
         self.instrument_index = {i.name: k for k, i in enumerate(spec.instruments)}
         self.account_index = {a.name: k for k, a in enumerate(spec.accounts)}
+        self._slot_instruments = [spec.instruments[k] for k in self.state.slots["instrument"]]
         names = [s.name for s in spec.strategies]
         self._asked: list[tuple[Callable[[int], None], ...]] = []
         for i, name in enumerate(names):
@@ -274,8 +275,8 @@ class Engine:
 
     def lots(self, slot: int, quantity: float) -> int:
         """A quantity in units as lots of the slot's instrument; raises SpecError where it is no whole number."""
-        spec = self.spec.instruments[self.state.slots[slot].instrument]
-        return lots_of(quantity, spec.lot_size, spec.name)
+        instrument = self._slot_instruments[slot]
+        return lots_of(quantity, instrument.lot_size, instrument.name)
 
     # -- timers ---------------------------------------------------------------------------------------------------
 
@@ -385,11 +386,19 @@ class Engine:
 
     def _bind(self) -> None:
         """Point the entries, and the views that Python reads, at the arrays as they are now."""
-        self._clock = self.state.clock.view(np.ndarray)[0]
-        self._n_calls = memoryview(self.state.clock["n_calls"].view(np.ndarray))
-        self._call_kinds = memoryview(self.state.calls["kind"].view(np.ndarray))
-        self._call_strategies = memoryview(self.state.calls["strategy"].view(np.ndarray))
-        self._call_indices = memoryview(self.state.calls["index"].view(np.ndarray))
+        s = self.state
+        self._clock = s.clock.view(np.ndarray)[0]
+        # single elements are read and written through memoryviews, which take a tenth of an array's time
+        self._n_calls, self._n_events, self._n_observations, self._live_orders, self._free_orders = (
+            memoryview(s.clock[name].view(np.ndarray))
+            for name in ("n_calls", "n_events", "n_observations", "live_orders", "free_orders")
+        )
+        self._outbox_rows = min(len(s.events), len(s.calls), len(s.observations) // len(s.observation))
+        self._worst_without_orders = 8 * len(s.slots) + len(s.timers) + 64
+        self._orders_wanted = 2 * len(s.slots) + 2
+        self._call_kinds = memoryview(s.calls["kind"].view(np.ndarray))
+        self._call_strategies = memoryview(s.calls["strategy"].view(np.ndarray))
+        self._call_indices = memoryview(s.calls["index"].view(np.ndarray))
         self._self: tuple[Any, ...]
         if self._kernel.compiled:
             fill_table(self._table, self.state, self._ticks)
@@ -431,10 +440,17 @@ class Engine:
 
     def _reserve_room(self) -> None:
         """Grow pools and outboxes so that one more order, and a phase after it, surely fit."""
+        worst = 8 * self._live_orders[0] + self._worst_without_orders
+        if (
+            self._n_events[0] + worst <= self._outbox_rows
+            and self._n_calls[0] + worst <= self._outbox_rows
+            and self._n_observations[0] + worst <= self._outbox_rows
+            and self._free_orders[0] >= self._orders_wanted
+        ):
+            return
         c = self.state.clock[0]
         s = self.state
         slots = len(s.slots)
-        worst = 8 * (int(c.live_orders) + slots) + len(s.timers) + 64
         grown: dict[str, Any] = {}
         for name, used, width in (
             ("events", c.n_events, 1),
@@ -444,7 +460,7 @@ class Engine:
             needed = (int(used) + worst) * width
             if needed > len(getattr(s, name)):
                 grown[name] = _grown(getattr(s, name), 2 * needed)
-        if c.free_orders < 2 * slots + 2:
+        if c.free_orders < self._orders_wanted:
             grown["orders"] = _grown(s.orders, 2 * len(s.orders) + 2 * slots)
             chain_free(grown["orders"], len(s.orders))
             grown["orders"][len(grown["orders"]) - 1].next = c.free_order if c.free_orders > 0 else NONE
