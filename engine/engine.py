@@ -99,6 +99,8 @@ class Snapshot:
     actors: dict[str, Any]  # strategy name -> what it saved, or None
 
 
+_SUBMIT, _AIM, _CANCEL, _FLATTEN, _SET_TRADING_STATE = (int(c) for c in Command)
+
 # fields of the clock that say where the loop stands in a batch, or which depend on capacities
 _SCRATCH = ("row", "cursor", "n_events", "n_equity", "n_observations", "n_calls", "free_order", "free_orders")
 OUTBOX_ROWS = 1 << 17  # a batch that causes more than this is handed over in parts
@@ -167,7 +169,7 @@ class Engine:
         advance = self._kernel.advance
         self._busy = True
         try:
-            while (outcome := advance(*self._self)) != Outcome.DONE:
+            while (outcome := advance(self._at)) != Outcome.DONE:
                 if outcome == Outcome.CALLS:
                     self._answer()
                 elif outcome == Outcome.ROOM:
@@ -235,22 +237,31 @@ class Engine:
         """Put an order before the gate; its id. What became of it is in the events."""
         self._reserve_room()
         return int(
-            self._kernel.submit(
-                self._self[0], slot, int(side), int(type_), int(tif), lots, float(limit), float(stop), tag
+            self._kernel.command(
+                self._at,
+                _SUBMIT,
+                slot,
+                int(side),
+                int(type_),
+                int(tif),
+                lots,
+                tag,
+                float(limit),
+                float(stop),
             )
         )
 
     def aim(self, slot: int, lots: int) -> None:
         """Bring the slot's position to `lots` with a market order, counting what is working."""
-        self._command(Command.AIM, slot, lots)
+        self._command(_AIM, slot, lots)
 
     def cancel(self, order_id: int) -> bool:
         """Ask to cancel a live order; false where none of that id is live, or a cancel is on its way."""
-        return bool(self._command(Command.CANCEL, order_id))
+        return bool(self._command(_CANCEL, order_id))
 
     def flatten(self, account: str) -> int:
         """Cancel the account's orders and sell what it holds at the market; how many orders that took."""
-        return self._command(Command.FLATTEN, self.account_index[account])
+        return self._command(_FLATTEN, self.account_index[account])
 
     def set_trading_state(self, account: str, state: TradingState) -> None:
         """An operator's switch: ACTIVE, REDUCE_ONLY or HALTED."""
@@ -258,7 +269,7 @@ class Engine:
         if state == TradingState.ACTIVE:  # the hard stops start afresh from here
             row = self.state.accounts[index]
             row.stop_peak = row.day_equity = row.equity
-        self._command(Command.SET_TRADING_STATE, index, int(state), int(Code.OPERATOR))
+        self._command(_SET_TRADING_STATE, index, int(state), int(Code.OPERATOR))
 
     def operator_slot(self, account: str, instrument: str) -> int:
         """The slot of orders by hand. Raises KeyError where the account cannot trade the instrument."""
@@ -269,9 +280,9 @@ class Engine:
                 return slot
         raise KeyError(f"account {account!r} and {instrument!r} are of different currencies")
 
-    def _command(self, what: Command, a: int, b: int = 0, c: int = 0) -> int:
+    def _command(self, what: int, a: int, b: int = 0, c: int = 0) -> int:
         self._reserve_room()
-        return int(self._kernel.command(self._self[0], int(what), a, b, c))
+        return int(self._kernel.command(self._at, what, a, b, c, 0, 0, 0, 0.0, 0.0))
 
     def lots(self, slot: int, quantity: float) -> int:
         """A quantity in units as lots of the slot's instrument; raises SpecError where it is no whole number."""
@@ -399,12 +410,12 @@ class Engine:
         self._call_kinds = memoryview(s.calls["kind"].view(np.ndarray))
         self._call_strategies = memoryview(s.calls["strategy"].view(np.ndarray))
         self._call_indices = memoryview(s.calls["index"].view(np.ndarray))
-        self._self: tuple[Any, ...]
+        self._at: Any  # what the entries take
         if self._kernel.compiled:
             fill_table(self._table, self.state, self._ticks)
-            self._self = (self._table.ctypes.data,)
+            self._at = self._table.ctypes.data
         else:
-            self._self = (self.state, self._ticks)
+            self._at = (self.state, self._ticks)
 
     def _answer(self) -> None:
         """Put the queued questions to the actors, in order; their orders may queue more."""

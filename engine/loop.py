@@ -19,6 +19,8 @@ goes on there. No decision of the loop depends on where a batch begins or ends.
 
 from __future__ import annotations
 
+from typing import Any
+
 from engine.bars import close_due_bars, is_late, take_row, take_run
 from engine.jit import inline, jit
 from engine.ledger import equity_of
@@ -38,6 +40,7 @@ from engine.records import (
     Wants,
 )
 from engine.risk import guard_accounts
+from engine.table import state_at, ticks_at
 
 
 @inline
@@ -94,11 +97,11 @@ def _decide_next(s: State) -> None:
             if strategy.policy != Policy.PYTHON:
                 decide(s, i)
             elif strategy.wants & Wants.BAR:
-                push_call(s, Call.BAR, slot.strategy, i)
+                push_call(s, Call.BAR.value, slot.strategy, i)
         if strategy.wants & Wants.BARS and i + 1 == strategy.first_slot + strategy.n_slots:
             for k in range(strategy.first_slot, i + 1):
                 if s.series[s.slots[k].series].closed_at == c.now:
-                    push_call(s, Call.BARS, slot.strategy, 0)
+                    push_call(s, Call.BARS.value, slot.strategy, i)
                     break
         if c.n_calls > 0:
             return
@@ -119,7 +122,7 @@ def _fire_timers(s: State) -> None:
             c.timer_due = due
             break
         timer = s.timers[first]
-        push_call(s, Call.TIMER, timer.strategy, timer.id)
+        push_call(s, Call.TIMER.value, timer.strategy, timer.id)
         timer.at = timer.at + timer.every if timer.every > 0 else NEVER
         if timer.every > 0 and timer.at <= c.now:  # time jumped over some: they fire once
             timer.at += (c.now - timer.at) // timer.every * timer.every + timer.every
@@ -227,9 +230,13 @@ def _mark(s: State, t: Ticks, i: int, n: int) -> None:
         c.phase = Phase.ROW
 
 
-@jit
-def advance(s: State, t: Ticks) -> int:
-    """Take the batch's rows from clock.row on into the state until they are used up or Python is needed: an Outcome."""
+def advance(at: Any) -> int:
+    """Take the batch's rows from clock.row on into the state until they are used up or Python is needed: an Outcome.
+
+    at: the table of State and Ticks (`engine/table.py`).
+    """
+    s = state_at(at)
+    t = ticks_at(at)
     c = s.clock[0]
     n = len(t.price)
     while c.faults == 0:
@@ -290,7 +297,7 @@ def advance(s: State, t: Ticks) -> int:
             if c.cursor < instrument.n_subscribers and c.now >= c.trade_from:
                 slot = s.subscribers[instrument.first_subscriber + c.cursor]
                 c.cursor += 1
-                push_call(s, Call.TICK, s.slots[slot].strategy, slot)
+                push_call(s, Call.TICK.value, s.slots[slot].strategy, slot)
             else:
                 c.row = i + 1
                 c.phase = Phase.ROW

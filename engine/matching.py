@@ -131,12 +131,12 @@ def _fill(s: State, place: int, price: float, lots: int) -> None:
     maker = 1 - order.taker
     notional = money(price * (lots * instrument.money_per_lot))
     if notional == NO_MONEY:
-        end_order(s, place, Status.CANCELED, Code.OVERFLOW)
+        end_order(s, place, Status.CANCELED.value, Code.OVERFLOW.value)
         return
     exact = order.fee_exact + fee_exact(instrument, maker, notional, lots)
     fees = order_fee(instrument, exact)
     if fees == NO_MONEY:
-        end_order(s, place, Status.CANCELED, Code.OVERFLOW)
+        end_order(s, place, Status.CANCELED.value, Code.OVERFLOW.value)
         return
     status = Status.PARTIALLY_FILLED
     if order.cum_lots + lots == order.lots:
@@ -197,13 +197,13 @@ def _match_order(s: State, place: int, previous: float, price: float, size: floa
             s.taken[order.account] += lots
             _fill(s, place, paid, lots)
         if short_of_cash and order.status <= Status.PENDING_CANCEL:
-            end_order(s, place, Status.CANCELED, Code.CASH)
+            end_order(s, place, Status.CANCELED.value, Code.CASH.value)
     if order.tif == TimeInForce.IOC and order.status <= Status.PENDING_CANCEL:
         waits = kind == RowKind.EXTREME if order.type == OrderType.MARKET else False
         if order.type == OrderType.STOP:
             waits = order.triggered == 0
         if not waits:
-            end_order(s, place, Status.CANCELED, Code.IOC_REST)
+            end_order(s, place, Status.CANCELED.value, Code.IOC_REST.value)
 
 
 @jit

@@ -140,7 +140,7 @@ def report(s: State, order: Any, kind: int) -> int:
     e.maker = 0
     wanted = Wants.FILL if kind == EventKind.FILL else Wants.ORDER
     if s.strategies[slot.strategy].wants & wanted:
-        push_call(s, Call.FILL if kind == EventKind.FILL else Call.ORDER, slot.strategy, place)
+        push_call(s, Call.FILL.value if kind == EventKind.FILL else Call.ORDER.value, slot.strategy, place)
     return place
 
 
@@ -372,7 +372,7 @@ def cancel_order(s: State, place: int, code: int) -> bool:
         return False
     instrument = s.instruments[order.instrument]
     if instrument.latency_ns == 0:
-        end_order(s, place, Status.CANCELED, code)
+        end_order(s, place, Status.CANCELED.value, code)
         refresh_triggers(s, instrument)
         return True
     if not move(s, order, Status.PENDING_CANCEL):
@@ -391,7 +391,7 @@ def cancel_side(s: State, slot_index: int, side: int) -> None:
     while place != NONE:
         following = s.orders[place].next
         if s.orders[place].slot == slot_index and s.orders[place].side == side:
-            cancel_order(s, place, Code.NONE)
+            cancel_order(s, place, Code.NONE.value)
         place = following
 
 
@@ -435,9 +435,9 @@ def run_orders_due(s: State) -> None:
             order = s.orders[place]
             following = order.next
             if order.expires <= c.now:
-                end_order(s, place, Status.EXPIRED, Code.NONE)
+                end_order(s, place, Status.EXPIRED.value, Code.NONE.value)
             elif order.cancel_at <= c.now:
-                end_order(s, place, Status.CANCELED, order.code)
+                end_order(s, place, Status.CANCELED.value, order.code)
             else:
                 if order.active_from <= c.now:
                     if order.status == Status.PENDING_CANCEL:

@@ -16,8 +16,8 @@ from engine.features import observe
 from engine.jit import inline, jit
 from engine.ledger import equity_of
 from engine.orders import cancel_side
-from engine.records import OrderType, Side, SizeKind, State, TimeInForce
-from engine.risk import submit
+from engine.records import Side, SizeKind, State
+from engine.risk import submit_market
 
 
 class Policy(IntEnum):
@@ -99,9 +99,9 @@ def aim(s: State, slot_index: int, target: Any) -> None:
     slot = s.slots[slot_index]
     against = 0
     if slot.working_sell > 0 and target > slot.lots - slot.working_sell:
-        against = Side.SELL
+        against = Side.SELL.value
     elif slot.working_buy > 0 and target < slot.lots + slot.working_buy:
-        against = Side.BUY
+        against = Side.BUY.value
     if against != 0:
         cancel_side(s, slot_index, against)
     missing = target - (slot.lots + slot.working_buy - slot.working_sell)
@@ -109,5 +109,5 @@ def aim(s: State, slot_index: int, target: Any) -> None:
         # a cancel that is still on its way can yet fill: sell what is there, and look again at the next bar
         missing = -min(-missing, max(slot.lots - slot.working_sell, 0))
     if missing != 0:
-        side = Side.BUY if missing > 0 else Side.SELL
-        submit(s, slot_index, side, OrderType.MARKET, TimeInForce.GTC, abs(missing), 0.0, 0.0, 0)
+        side = Side.BUY.value if missing > 0 else Side.SELL.value
+        submit_market(s, slot_index, side, abs(missing))

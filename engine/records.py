@@ -246,16 +246,16 @@ INSTRUMENT = _record(
     high_trigger="f8",  # or at or above this, can concern a resting order
     quiet_from="i8",  # rows with ts_event in [quiet_from, quiet_until) enter bars that are open already
     quiet_until="i8",
-    first_order="i4",  # resting orders, a chain in order of arrival
-    last_order="i4",
-    first_series="i4",
-    n_series="i4",
-    first_subscriber="i4",  # slots whose strategies want each tick, in `subscribers`
-    n_subscribers="i4",
-    guards="i4",  # accounts with a hard stop that hold this instrument: each mark is looked at
-    slippage="i4",
-    fill_at_touch="i4",
-    currency="i4",
+    first_order="i8",  # resting orders, a chain in order of arrival
+    last_order="i8",
+    first_series="i8",
+    n_series="i8",
+    first_subscriber="i8",  # slots whose strategies want each tick, in `subscribers`
+    n_subscribers="i8",
+    guards="i8",  # accounts with a hard stop that hold this instrument: each mark is looked at
+    slippage="i8",
+    fill_at_touch="i8",
+    currency="i8",
 )
 
 SERIES = _record(  # the bars of one instrument at one timeframe
@@ -280,9 +280,9 @@ SERIES = _record(  # the bars of one instrument at one timeframe
     closed_at="i8",  # engine time of the last close
     capacity="i8",  # bars kept in the ring
     first_bar="i8",  # where its ring begins in `bars`
-    instrument="i4",
-    first_feature="i4",
-    n_features="i4",
+    instrument="i8",
+    first_feature="i8",
+    n_features="i8",
 )
 
 BAR = _record(start="i8", end="i8", open="f8", high="f8", low="f8", close="f8", volume="f8", count="i8")
@@ -298,7 +298,7 @@ FEATURE = _record(  # one streaming indicator on one series
     s2="f8",
     s3="f8",
     seen="i8",
-    kind="i4",
+    kind="i8",
 )
 
 STRATEGY = _record(
@@ -306,12 +306,12 @@ STRATEGY = _record(
     p0="f8",
     p1="f8",
     p2="f8",
-    account="i4",
-    policy="i4",
-    first_slot="i4",
-    n_slots="i4",
-    wants="i4",
-    size_kind="i4",
+    account="i8",
+    policy="i8",
+    first_slot="i8",
+    n_slots="i8",
+    wants="i8",
+    size_kind="i8",
 )
 
 SLOT = _record(  # one strategy in one instrument: its sub-position
@@ -322,17 +322,17 @@ SLOT = _record(  # one strategy in one instrument: its sub-position
     working_buy="i8",  # lots of working orders
     working_sell="i8",
     bars_held="i8",
-    strategy="i4",
-    account="i4",
-    instrument="i4",
-    series="i4",
-    holding="i4",
-    first_feature="i4",  # its observation, in `observed`
-    n_features="i4",
+    strategy="i8",
+    account="i8",
+    instrument="i8",
+    series="i8",
+    holding="i8",
+    first_feature="i8",  # its observation, in `observed`
+    n_features="i8",
 )
 
 HOLDING = _record(  # one account in one instrument: the sum of its slots
-    lots="i8", working_buy="i8", working_sell="i8", account="i4", instrument="i4"
+    lots="i8", working_buy="i8", working_sell="i8", account="i8", instrument="i8"
 )
 
 ACCOUNT = _record(
@@ -363,13 +363,13 @@ ACCOUNT = _record(
     rate_next="i8",
     stop_drawdown="f8",
     stop_daily_loss="f8",
-    state="i4",
-    resize="i4",  # 1: cut an order to the largest size that passes; 0: deny it
-    stop_flattens="i4",
-    first_holding="i4",
-    n_holdings="i4",
-    changed="i4",  # 1: one of its series closed at this time, its equity is due
-    currency="i4",
+    state="i8",
+    resize="i8",  # 1: cut an order to the largest size that passes; 0: deny it
+    stop_flattens="i8",
+    first_holding="i8",
+    n_holdings="i8",
+    changed="i8",  # 1: one of its series closed at this time, its equity is due
+    currency="i8",
 )
 
 ORDER = _record(
@@ -388,18 +388,18 @@ ORDER = _record(
     fee_exact="f8",  # fees so far before rounding and minimum
     fees="i8",
     reserved="i8",
-    slot="i4",
-    account="i4",
-    instrument="i4",
-    next="i4",
-    previous="i4",
-    status="i1",
-    side="i1",
-    type="i1",
-    tif="i1",
-    triggered="i1",
-    taker="i1",
-    code="i1",
+    slot="i8",
+    account="i8",
+    instrument="i8",
+    next="i8",
+    previous="i8",
+    status="i8",
+    side="i8",
+    type="i8",
+    tif="i8",
+    triggered="i8",
+    taker="i8",
+    code="i8",
 )
 
 EVENT = _record(
@@ -437,7 +437,7 @@ EVENT = _record(
 
 EQUITY = _record(ts="i8", cash="i8", equity="i8", account="i8")
 
-CALL = _record(kind="i4", strategy="i4", index="i8")
+CALL = _record(kind="i8", strategy="i8", index="i8")
 
 TIMER = _record(at="i8", every="i8", id="i8", strategy="i8")  # at = NEVER: the place is free
 
@@ -456,8 +456,8 @@ class State(NamedTuple):
     accounts: Any  # (n_accounts,) ACCOUNT
     denied: Any  # (n_accounts * N_CODES,) int64, orders denied by code
     order_times: Any  # (sum of rate_orders,) int64
-    observed: Any  # (sum of n_features,) int32: a feature, or ~AccountFeature
-    subscribers: Any  # (n,) int32, slots
+    observed: Any  # (sum of n_features,) int64: a feature, or ~AccountFeature
+    subscribers: Any  # (n,) int64, slots
     orders: Any  # (capacity,) ORDER
     timers: Any  # (capacity,) TIMER
     taken: Any  # (n_accounts,) int64 scratch: lots taken from the row being matched
@@ -470,6 +470,6 @@ class State(NamedTuple):
 
 RECORD_TYPES = State(
     CLOCK, INSTRUMENT, SERIES, BAR, FEATURE, STRATEGY, SLOT, HOLDING, ACCOUNT, np.dtype(np.int64),
-    np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.int32), ORDER, TIMER, np.dtype(np.int64),
+    np.dtype(np.int64), np.dtype(np.int64), np.dtype(np.int64), ORDER, TIMER, np.dtype(np.int64),
     np.dtype(np.float64), EVENT, EQUITY, np.dtype(np.float64), CALL,
 )  # fmt: skip

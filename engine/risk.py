@@ -51,6 +51,13 @@ def submit(
 
 
 @inline
+def submit_market(s: State, slot_index: int, side: int, lots: int) -> int:
+    """Put a plain market order before the gate; its id."""
+    tag: Any = np.int64(0)
+    return submit(s, slot_index, side, OrderType.MARKET.value, TimeInForce.GTC.value, lots, 0.0, 0.0, tag)
+
+
+@inline
 def is_exit(holding: Any, side: int, lots: int) -> bool:
     """Whether an order shrinks the position and cannot flip it, even if all that works on its side fills."""
     if holding.lots * side >= 0:
@@ -261,15 +268,15 @@ def set_trading_state(s: State, account_index: int, state: int, code: int) -> No
 @jit
 def flatten(s: State, account_index: int) -> int:
     """Cancel the account's working orders and sell what it holds at the market; how many orders that took."""
-    cancel_account(s, account_index, Code.OPERATOR)
+    cancel_account(s, account_index, Code.OPERATOR.value)
     n = 0
     for i in range(len(s.slots)):
         slot = s.slots[i]
         if slot.account == account_index and slot.lots != 0:
-            side = Side.SELL if slot.lots > 0 else Side.BUY
+            side = Side.SELL.value if slot.lots > 0 else Side.BUY.value
             lots = abs(slot.lots) - (slot.working_sell if slot.lots > 0 else slot.working_buy)
             if lots > 0:
-                submit(s, i, side, OrderType.MARKET, TimeInForce.GTC, lots, 0.0, 0.0, 0)
+                submit_market(s, i, side, lots)
                 n += 1
     return n
 
@@ -290,13 +297,13 @@ def guard_accounts(s: State, k: int) -> None:
             account.day_equity = account.equity  # as it was at the last mark of the day before
         account.equity = equity_of(s, account)
         account.stop_peak = max(account.stop_peak, account.equity)
-        code = Code.NONE
+        code = Code.NONE.value
         if 0.0 < account.stop_drawdown * account.stop_peak <= account.stop_peak - account.equity:
-            code = Code.DRAWDOWN
+            code = Code.DRAWDOWN.value
         elif 0.0 < account.stop_daily_loss * account.day_equity <= account.day_equity - account.equity:
-            code = Code.DAILY_LOSS
+            code = Code.DAILY_LOSS.value
         if code != Code.NONE:
-            set_trading_state(s, a, TradingState.HALTED, code)
+            set_trading_state(s, a, TradingState.HALTED.value, code)
             if account.stop_flattens:
                 flatten(s, a)
 

@@ -19,11 +19,11 @@ from typing import Any
 import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]  # comes with numba
-from numba.core import cgutils, types
+from numba.core import cgutils, config, types
 from numba.core.datamodel import models, register_default
 from numba.core.imputils import lower_getattr_generic
-from numba.core.typing.templates import AttributeTemplate
-from numba.extending import infer_getattr, intrinsic, overload, register_model
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_global, signature
+from numba.extending import infer_getattr, intrinsic, lower_builtin, overload, register_model
 
 from engine.records import RECORD_TYPES, TICK_DTYPES, State, Ticks
 
@@ -102,90 +102,72 @@ def _element_pointer(context: Any, builder: Any, column: Any, value: Any, index:
     return builder.gep(data, [builder.mul(index, size)])
 
 
-@intrinsic
-def _get(typing_context: Any, column: Any, index: Any) -> Any:
-    element = column.element
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        at = context.cast(builder, args[1], signature.args[1], types.int64)
-        pointer = _element_pointer(context, builder, column, args[0], at)
-        if isinstance(element, types.Record):
-            return builder.bitcast(pointer, context.get_value_type(element))
-        return context.unpack_value(
-            builder, element, builder.bitcast(pointer, context.get_data_type(element).as_pointer())
-        )
-
-    return element(column, index), generate
+def _check_bounds(context: Any, builder: Any, column: Any, value: Any, index: Any) -> None:
+    if config.BOUNDSCHECK:
+        length = cgutils.create_struct_proxy(column)(context, builder, value=value).length
+        outside = builder.icmp_unsigned(">=", index, length)  # a negative index is a large unsigned one
+        with builder.if_then(outside, likely=False):
+            context.call_conv.return_user_exc(builder, IndexError, ("index is out of bounds",))
 
 
-@intrinsic
-def _set(typing_context: Any, column: Any, index: Any, item: Any) -> Any:
-    element = column.element
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        at = context.cast(builder, args[1], signature.args[1], types.int64)
-        pointer = _element_pointer(context, builder, column, args[0], at)
-        item_value = context.cast(builder, args[2], signature.args[2], element)
-        context.pack_value(
-            builder,
-            element,
-            item_value,
-            builder.bitcast(pointer, context.get_data_type(element).as_pointer()),
-        )
-        return context.get_dummy_value()
-
-    return types.void(column, index, item), generate
+# Typed and lowered directly instead of by numba's overloads, each of which would be compiled for each type of element.
 
 
-@intrinsic
-def _length(typing_context: Any, column: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return cgutils.create_struct_proxy(column)(context, builder, value=args[0]).length
-
-    return types.int64(column), generate
-
-
-@overload(len)
-def _overload_len(column):
-    if isinstance(column, ColumnType):
-        return lambda column: _length(column)
-    return None
-
-
-@overload(operator.getitem)
-def _overload_get(column, index):
-    if not isinstance(column, ColumnType):
+@infer_global(operator.getitem)
+class _GetItem(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        column, index = args
+        if isinstance(column, ColumnType) and isinstance(index, types.Integer):
+            return signature(column.element, column, types.int64)
         return None
-    if numba.config.BOUNDSCHECK:
-
-        def checked(column, index):
-            if index < 0 or index >= len(column):
-                raise IndexError("index is out of bounds")
-            return _get(column, index)
-
-        return checked
-    return lambda column, index: _get(column, index)
 
 
-@overload(operator.setitem)
-def _overload_set(column, index, item):
-    if not isinstance(column, ColumnType):
+@infer_global(operator.setitem)
+class _SetItem(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        column, index, _ = args
+        if isinstance(column, ColumnType) and isinstance(index, types.Integer):
+            return signature(types.void, column, types.int64, column.element)
         return None
-    if numba.config.BOUNDSCHECK:
-
-        def checked(column, index, item):
-            if index < 0 or index >= len(column):
-                raise IndexError("index is out of bounds")
-            _set(column, index, item)
-
-        return checked
-    return lambda column, index, item: _set(column, index, item)
 
 
-def _table_at(table: TableType) -> Any:
+@infer_global(len)
+class _Len(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        (column,) = args
+        return signature(types.int64, column) if isinstance(column, ColumnType) else None
+
+
+@lower_builtin(operator.getitem, ColumnType, types.int64)
+def _get(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    column = sig.args[0]
+    _check_bounds(context, builder, column, *args)
+    pointer = _element_pointer(context, builder, column, *args)
+    if isinstance(column.element, types.Record):
+        return builder.bitcast(pointer, context.get_value_type(column.element))
+    typed = builder.bitcast(pointer, context.get_data_type(column.element).as_pointer())
+    return context.unpack_value(builder, column.element, typed)
+
+
+@lower_builtin(operator.setitem, ColumnType, types.int64, types.Any)
+def _set(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    column = sig.args[0]
+    _check_bounds(context, builder, column, *args[:2])
+    pointer = _element_pointer(context, builder, column, *args[:2])
+    typed = builder.bitcast(pointer, context.get_data_type(column.element).as_pointer())
+    context.pack_value(builder, column.element, args[2], typed)
+    return context.get_dummy_value()
+
+
+@lower_builtin(len, ColumnType)
+def _len(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return cgutils.create_struct_proxy(sig.args[0])(context, builder, value=args[0]).length
+
+
+def _pointer_to(table: TableType) -> Any:
     @intrinsic
     def at(typing_context: Any, address: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             return builder.inttoptr(args[0], context.get_value_type(table))
 
         return table(types.int64), generate
@@ -193,5 +175,27 @@ def _table_at(table: TableType) -> Any:
     return at
 
 
-state_at = _table_at(STATE_TYPE)  # the State, or the Ticks, of the table at an int64 address
-ticks_at = _table_at(TICKS_TYPE)
+_state_pointer = _pointer_to(STATE_TYPE)
+_ticks_pointer = _pointer_to(TICKS_TYPE)
+
+
+def state_at(at: Any) -> State:
+    """The State of a table, given by its address; uncompiled, of the pair (State, Ticks) that stands for it."""
+    state: State = at[0]
+    return state
+
+
+def ticks_at(at: Any) -> Ticks:
+    """The Ticks of a table, given by its address; uncompiled, of the pair that stands for it."""
+    ticks: Ticks = at[1]
+    return ticks
+
+
+@overload(state_at)
+def _state_at(at):
+    return lambda at: _state_pointer(at)
+
+
+@overload(ticks_at)
+def _ticks_at(at):
+    return lambda at: _ticks_pointer(at)
