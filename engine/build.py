@@ -9,6 +9,7 @@ import numpy as np
 from engine.features import FeatureKind, FeatureSpec, parse_feature
 from engine.policies import Policy
 from engine.records import (
+    DAY,
     N_CODES,
     NEVER,
     NO_TIME,
@@ -81,6 +82,8 @@ def build(spec: EngineSpec) -> State:
         row = series[i]
         row.instrument, row.timeframe = key
         row.origin = spec.instruments[key[0]].day_offset_ns
+        if row.timeframe % (7 * DAY) == 0:
+            row.origin += 4 * DAY  # weeks begin on Monday; 1970-01-01 was a Thursday
         row.closed_at = NO_TIME
         row.capacity = 1 << (history[key] - 1).bit_length()
         row.first_bar = first_bar
@@ -163,7 +166,7 @@ def build(spec: EngineSpec) -> State:
     c.grace_ns, c.merge_late, c.trade_from = spec.grace_ns, int(spec.merge_late), spec.trade_from
     c.next_order_id = 1
     c.deciding_slots = sum(len(s.instruments) for s in spec.strategies)
-    c.cursor = c.deciding_slots
+    c.cursor = 2 * c.deciding_slots
     orders = records(FIRST_ORDERS + 2 * n_slots, types.orders)
     chain_free(orders, 0)
     c.free_orders = len(orders)
@@ -246,7 +249,7 @@ def _accounts(spec: EngineSpec) -> tuple[Any, Any, Any]:
         row.rate_first = n_times
         n_times += limits.rate_orders
         row.stop_drawdown, row.stop_daily_loss = limits.stop_drawdown, limits.stop_daily_loss
-        row.stop_flattens, row.resize = limits.stop_flattens, limits.resize
+        row.stop_flattens, row.cuts = limits.stop_flattens, limits.resize
         row.currency = currencies.index(given.currency)
         row.first_holding = len(held)
         held += [(a, k) for k, i in enumerate(spec.instruments) if i.currency == given.currency]

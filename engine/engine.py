@@ -99,7 +99,7 @@ class Snapshot:
     actors: dict[str, Any]  # strategy name -> what it saved, or None
 
 
-_SUBMIT, _AIM, _CANCEL, _FLATTEN, _SET_TRADING_STATE = (int(c) for c in Command)
+_SUBMIT, _AIM, _AIM_SHARE, _CANCEL, _FLATTEN, _SET_TRADING_STATE = (int(c) for c in Command)
 
 # fields of the clock that say where the loop stands in a batch, or which depend on capacities
 _SCRATCH = ("row", "cursor", "n_events", "n_equity", "n_observations", "n_calls", "free_order", "free_orders")
@@ -132,8 +132,10 @@ class Engine:
         for i, name in enumerate(names):
             actor = self.actors.get(name)
             self._asked.append(_handlers(actor) if actor else ())
-            if actor:
-                self.state.strategies[i].wants = actor.wants
+            if actor and actor.wants != spec.strategies[i].wants:
+                raise EngineError(
+                    f"strategy {name!r}: the spec says wants={spec.strategies[i].wants}, its actor {actor.wants}"
+                )
         if unknown := set(self.actors) - set(names):
             raise EngineError(f"actors for strategies that are not in the spec: {', '.join(sorted(unknown))}")
         self._bind()
@@ -255,6 +257,11 @@ class Engine:
         """Bring the slot's position to `lots` with a market order, counting what is working."""
         self._command(_AIM, slot, lots)
 
+    def aim_share(self, slot: int, share: float) -> None:
+        """Bring the slot's position to a share of the account's equity, as the compiled rules measure it."""
+        self._reserve_room()
+        self._kernel.command(self._at, _AIM_SHARE, slot, 0, 0, 0, 0, 0, float(share), 0.0)
+
     def cancel(self, order_id: int) -> bool:
         """Ask to cancel a live order; false where none of that id is live, or a cancel is on its way."""
         return bool(self._command(_CANCEL, order_id))
@@ -292,7 +299,13 @@ class Engine:
     # -- timers ---------------------------------------------------------------------------------------------------
 
     def set_timer(self, strategy: int, timer_id: int, at: int, every: int = 0) -> None:
-        """Ask the strategy at time `at` (ns UTC), then every `every` ns if positive; replaces one of the same id."""
+        """Ask the strategy at time `at` (ns UTC), then every `every` ns if positive; replaces one of the same id.
+
+        Strategies are not asked while history warms up: a timer due before `trade_from` first fires then, or at the
+        first of its repetitions from there on.
+        """
+        late = max(self.spec.trade_from - at, 0)
+        at += -(-late // every) * every if every else late
         self.cancel_timer(strategy, timer_id)
         timers = self.state.timers
         free = np.flatnonzero(timers["at"] == NEVER)
@@ -329,7 +342,10 @@ class Engine:
         return Snapshot(arrays, {name: actor.save() for name, actor in self.actors.items()})
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Take on the state of a snapshot; the engine must be of the same spec. Raises SnapshotError, changing nothing."""
+        """Take on the state of a snapshot; the engine must be of the same spec, and started if it has actors.
+
+        What the actors did in their `on_start` is undone. Raises SnapshotError, changing nothing.
+        """
         replaced = {}
         for name, array in snapshot.arrays.items():
             mine = getattr(self.state, name)
@@ -345,11 +361,10 @@ class Engine:
             )
         self.state = self.state._replace(**replaced)
         self._bind()
-        for i, strategy in enumerate(self.spec.strategies):
+        for strategy in self.spec.strategies:
             if strategy.name in self.actors:
                 actor = self.actors[strategy.name]
                 actor.load(snapshot.actors[strategy.name])
-                self.state.strategies[i].wants = actor.wants
 
     def state_hash(self) -> str:
         """A hash of the live state: equal for equal tapes however they were cut; capacities do not enter it."""

@@ -20,7 +20,7 @@ from numba.core import types
 from engine.jit import entry, setting
 from engine.loop import advance
 from engine.orders import cancel_order, find_order
-from engine.policies import aim
+from engine.policies import aim, aim_share
 from engine.records import NONE, Code
 from engine.risk import flatten, set_trading_state, submit
 from engine.table import state_at
@@ -31,9 +31,10 @@ class Command(IntEnum):
 
     SUBMIT = 0  # slot, side, type, time in force, lots, tag, limit, stop; gives the order's id
     AIM = 1  # slot, target lots
-    CANCEL = 2  # order id; gives 1 where a cancel was asked for
-    FLATTEN = 3  # account; gives the number of orders that it took
-    SET_TRADING_STATE = 4  # account, state, code
+    AIM_SHARE = 2  # slot; limit: share of equity
+    CANCEL = 3  # order id; gives 1 where a cancel was asked for
+    FLATTEN = 4  # account; gives the number of orders that it took
+    SET_TRADING_STATE = 5  # account, state, code
 
 
 def command(
@@ -45,6 +46,8 @@ def command(
         return submit(s, a, b, c, d, lots, limit, stop, tag)
     if what == Command.AIM:
         aim(s, a, b)
+    elif what == Command.AIM_SHARE:
+        aim_share(s, a, limit)
     elif what == Command.CANCEL:
         place = find_order(s, a)
         return 0 if place == NONE else int(cancel_order(s, place, Code.NONE.value))

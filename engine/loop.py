@@ -86,19 +86,24 @@ def _take_equity(s: State) -> None:
 
 @inline
 def _decide_next(s: State) -> None:
-    """Let the strategies decide on the bars that have just closed, until one of them must be asked in Python."""
+    """Let the strategies decide on the bars that have just closed, until one of them must be asked in Python.
+
+    The cursor counts two questions a slot: its own bar, and, at a strategy's last slot, all its bars together.
+    """
     c = s.clock[0]
-    while c.cursor < c.deciding_slots:
-        i = c.cursor
+    while c.cursor < 2 * c.deciding_slots:
+        i = c.cursor >> 1
+        together = c.cursor & 1
         c.cursor += 1
         slot = s.slots[i]
         strategy = s.strategies[slot.strategy]
-        if s.series[slot.series].closed_at == c.now:
-            if strategy.policy != Policy.PYTHON:
-                decide(s, i)
-            elif strategy.wants & Wants.BAR:
-                push_call(s, Call.BAR.value, slot.strategy, i)
-        if strategy.wants & Wants.BARS and i + 1 == strategy.first_slot + strategy.n_slots:
+        if together == 0:
+            if s.series[slot.series].closed_at == c.now:
+                if strategy.policy != Policy.PYTHON:
+                    decide(s, i)
+                elif strategy.wants & Wants.BAR:
+                    push_call(s, Call.BAR.value, slot.strategy, i)
+        elif strategy.wants & Wants.BARS and i + 1 == strategy.first_slot + strategy.n_slots:
             for k in range(strategy.first_slot, i + 1):
                 if s.series[s.slots[k].series].closed_at == c.now:
                     push_call(s, Call.BARS.value, slot.strategy, i)
@@ -141,7 +146,7 @@ def _run_due(s: State) -> None:
         _take_equity(s)
         c.cursor = 0
     else:
-        c.cursor = c.deciding_slots
+        c.cursor = 2 * c.deciding_slots
 
 
 @inline

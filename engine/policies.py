@@ -91,6 +91,12 @@ def share_of_equity(s: State, slot_index: int, share: float) -> Any:
 
 
 @jit
+def aim_share(s: State, slot_index: int, share: float) -> None:
+    """Bring the slot to a share of the account's equity, measured now, fees included."""
+    aim(s, slot_index, share_of_equity(s, slot_index, share))
+
+
+@jit
 def aim(s: State, slot_index: int, target: Any) -> None:
     """Bring the slot to `target` lots with a market order, counting what is working already.
 

@@ -124,7 +124,7 @@ def _fit(account: Any, instrument: Any, order: Any, room: int, code: int) -> int
     """NONE where the order fits into the room; else cut it to fit, where that is allowed and possible; else code."""
     if order.lots <= room:
         return Code.NONE
-    if not account.resize or room < max(instrument.min_lots, 1):
+    if not account.cuts or room < max(instrument.min_lots, 1):
         return code
     order.lots = room
     order.code = code
