@@ -6,7 +6,11 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
+from daemon import compiled
+
 pytest.register_assert_rewrite("tests.builders")
+
+compiled.prepare()  # the engine is compiled once for all runs, not in each
 
 CI = bool(os.environ.get("CI"))
 
