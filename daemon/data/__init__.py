@@ -1,0 +1,1 @@
+"""From files of market data to the columns that the engine takes."""
