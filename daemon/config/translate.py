@@ -1,0 +1,140 @@
+"""What pydantic found wrong, in words that say what to do, at the line where it was written."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from daemon.config.document import Node
+from daemon.config.errors import Problem
+from daemon.config.types import show
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+
+def problems(error: ValidationError, root: Node, model: type[BaseModel]) -> list[Problem]:
+    """Each error of the model's validation as a problem at its place in the tree."""
+    return [_problem(details, root, model) for details in error.errors(include_url=False)]
+
+
+def _problem(details: ErrorDetails, root: Node, model: type[BaseModel]) -> Problem:
+    node = root
+    keys: list[str] = []
+    for part in details["loc"]:
+        if part == "[key]":  # pydantic's mark that the key is meant, not its value
+            continue
+        if isinstance(node.value, dict):
+            source = node.value.get("source")
+            if part not in node.value and source and source.value == part:
+                continue  # pydantic also names what it chose between kinds of data by
+            node = node.value.get(str(part), node)
+        elif isinstance(node.value, list) and isinstance(part, int):
+            node = node.value[part]
+        keys.append(str(part))
+    if details["type"] == "union_tag_invalid":
+        node = node.value["source"]
+        keys.append("source")
+    return Problem(node.place, ".".join(keys), message(details, model))
+
+
+def message(details: ErrorDetails, model: type[BaseModel]) -> str:
+    """What is wrong, and what to do; `model` is the one whose validation gave the error."""
+    kind, given, context = details["type"], details["input"], details.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown(str(details["loc"][-1]), _known_keys(model, details["loc"][:-1]))
+    if kind in _BOUNDS:
+        sign, name = _BOUNDS[kind]
+        return f"is {show(given)}; it must be {sign} {context[name]}"
+    if kind in _TYPES:
+        wanted = _TYPES[kind]
+        return (
+            f"is empty; write {wanted}, or remove it"
+            if given is None
+            else f"is {show(given)}; write {wanted}"
+        )
+    if kind in ("literal_error", "union_tag_invalid"):
+        expected = context.get("expected") or context["expected_tags"]
+        return f"is {show(given if kind == 'literal_error' else context['tag'])}; write one of {expected}"
+    if kind in ("missing", "union_tag_not_found"):
+        return (
+            "is missing; add it"
+            if kind == "missing"
+            else "names no source; add source: csv, parquet or sample"
+        )
+    if kind == "value_error":
+        return str(context["error"])
+    return details["msg"]  # our own checks, and what a strategy's own model says
+
+
+_BOUNDS = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+_TYPES = {
+    "string_type": "text (in quotes, where it looks like something else)",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a number that is finite",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "dict_type": "keys and values, such as {key: value}",
+    "model_type": "keys and values, such as {key: value}",
+    "model_attributes_type": "keys and values, such as {key: value}",
+    "tuple_type": "a list, such as [a, b]",
+    "list_type": "a list, such as [a, b]",
+    "path_type": "a path",
+}
+
+
+def _unknown(key: str, known: list[str]) -> str:
+    near = get_close_matches(key, known, 1)
+    if near:
+        return f"unknown key; did you mean {near[0]!r}?"
+    return (
+        f"unknown key; there are {', '.join(known)}"
+        if known
+        else "unknown key; there are none here, remove it"
+    )
+
+
+def _known_keys(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+    """The keys that may stand at a place: found along the models' annotations, which loc leads through."""
+    here: Any = model
+    for part in loc:
+        here = _step(here, part)
+    return [key for option in _models(here) for key in option.model_fields]
+
+
+def _step(annotation: Any, part: str | int) -> Any:
+    for option in _models(annotation):
+        if part in option.model_fields:
+            return option.model_fields[str(part)].annotation
+        if "source" in option.model_fields and get_args(option.model_fields["source"].annotation) == (part,):
+            return option
+    for option in _options(annotation):
+        if get_origin(option) in (dict, tuple):
+            return get_args(option)[1 if get_origin(option) is dict else 0]
+    return None
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    return [o for o in _options(annotation) if isinstance(o, type) and issubclass(o, BaseModel)]
+
+
+def _options(annotation: Any) -> list[Any]:
+    """What the annotation allows, out of `Annotated[...]` and unions."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _options(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return [option for part in get_args(annotation) for option in _options(part)]
+    return [annotation]
