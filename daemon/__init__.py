@@ -1,0 +1,1 @@
+"""The shell around the engine: configuration, feeds, storage, commands and reports."""

@@ -1,0 +1,219 @@
+"""The command line: `papertape`.
+
+Exit codes: 0 done, 1 the run failed, 2 wrong use, configuration or data, 130 interrupted. An error is one message on
+standard error that says what was wrong, where, and what to do; only an error of ours comes with a traceback.
+
+Whatever is heavy is imported by the command that needs it, so that `papertape --help` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+FAILED = 1
+WRONG_USE = 2
+
+app = typer.Typer(
+    name="papertape",
+    help="Event-driven backtesting: history through agents, a risk gate, a simulated broker and an exact ledger.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # rich costs half of the time that --help may take
+    pretty_exceptions_enable=False,
+)
+config_app = typer.Typer(help="Look at configurations.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(config_app, name="config")
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a value, such as accounts.0.cash=50000; repeatable."
+    ),
+]
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    for ending in (signal.SIGINT, signal.SIGTERM):  # a service that is stopped ends as tidily as with Ctrl-C
+        signal.signal(ending, _interrupt)
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has heard enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
+    except Exception as error:
+        code = exit_code(error)
+        if code is None:
+            raise
+        fail((str(error) or type(error).__name__) + _place(error), code)
+
+
+def _interrupt(*_: object) -> None:
+    # asyncio's own handler would wait for the end of what is running: the compiler, or a slow strategy
+    raise KeyboardInterrupt
+
+
+def _place(error: Exception) -> str:
+    """The line of a strategy's own code at which it raised."""
+    from strategies.errors import StrategyError
+
+    if not isinstance(error, StrategyError) or error.__cause__ is None:
+        return ""
+    frames = [
+        f for f in traceback.extract_tb(error.__cause__.__traceback__) if "site-packages" not in f.filename
+    ]
+    return f"\n  {frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""
+
+
+def exit_code(error: Exception) -> int | None:
+    """The exit code for an error that a user can do something about; None for one of ours."""
+    from daemon.backtest import EmptyTapeError
+    from daemon.bus import ObserverError
+    from daemon.config.errors import ConfigError
+    from daemon.data.errors import DataError
+    from daemon.folder import ResultFolderError
+    from engine.spec import SpecError
+    from strategies.errors import StrategyError, StrategyLoadError
+
+    if isinstance(
+        error, ConfigError | DataError | EmptyTapeError | SpecError | StrategyLoadError | ResultFolderError
+    ):
+        return WRONG_USE
+    if isinstance(error, StrategyError | ObserverError | OSError | MemoryError):
+        return FAILED
+    return None
+
+
+def fail(message: str, code: int) -> None:
+    """Print the message, in red on a terminal, and exit."""
+    typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    typer.echo(message, err=True)
+    sys.exit(code)
+
+
+def note(message: str) -> None:
+    """A line for the user that is no result: on standard error."""
+    typer.secho(message, dim=True, err=True)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Read what holds for all commands."""
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"papertape {installed('papertape')}")
+        raise typer.Exit
+
+
+@app.command()
+def backtest(
+    config: Annotated[Path, typer.Argument(help="A YAML file; `papertape config schema` describes it.")],
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results; without it, results/NAME-RUN_ID.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of a table.")
+    ] = False,
+) -> None:
+    """Replay history from a YAML file through its agents."""
+    from daemon.config.loader import load
+
+    summary, folder = run(load(config, tuple(overrides or ())), out)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(summary, allow_nan=False))
+    else:
+        from daemon.report import print_summary
+
+        print_summary(summary)
+    note(f"results are in {folder}")
+
+
+@app.command()
+def demo(
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results; without it, results/demo-RUN_ID.")
+    ] = None,
+) -> None:
+    """Trade thirteen years of real daily prices with several agents, offline."""
+    from daemon.config.loader import load
+    from daemon.demo import NEXT_STEPS, config
+    from daemon.report import print_summary
+
+    summary, folder = run(load(config()), out)
+    print_summary(summary)
+    typer.echo(f"\nResults are in {folder}\n{NEXT_STEPS}")
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+def bench(context: typer.Context) -> None:
+    """Measure the engine's speed, beside other systems; takes the benchmark's own options."""
+    import importlib
+
+    checkout = Path(__file__).resolve().parent.parent
+    if not (checkout / "benchmarks" / "run.py").is_file():
+        fail(
+            "the benchmarks are not part of an installation; run `make bench` in a checkout of the sources",
+            WRONG_USE,
+        )
+    sys.path.insert(0, str(checkout))
+    benchmarks: Any = importlib.import_module("benchmarks.run")
+    raise typer.Exit(benchmarks.main(context.args))
+
+
+@config_app.command()
+def check(config: Annotated[Path, typer.Argument(help="A YAML file.")], overrides: Overrides = None) -> None:
+    """Check a configuration, and say what it would run."""
+    from daemon.config.loader import check as described
+
+    typer.echo("\n".join(described(config, tuple(overrides or ()))))
+
+
+@config_app.command()
+def schema() -> None:
+    """Print the JSON schema of configurations, for editors."""
+    import json
+
+    from daemon.config.schema import schema as of_configurations
+
+    typer.echo(json.dumps(of_configurations(), indent=2))
+
+
+def run(loaded: Any, out: Path | None) -> tuple[dict[str, Any], Path]:
+    """Run a backtest with progress on the terminal; its summary, and where its results are."""
+    from daemon.backtest import backtest as coroutine
+    from daemon.backtest import run_blocking
+    from daemon.folder import new_run_id
+    from daemon.report import progress_bar
+
+    run_id = new_run_id()
+    folder = out or Path("results") / f"{loaded.config.name}-{run_id}"
+    try:
+        with progress_bar() as observe:
+            summary = run_blocking(coroutine(loaded, folder, run_id=run_id, observe=observe, tell=note))
+    except KeyboardInterrupt:
+        note(f"interrupted; nothing was written to {folder}")
+        raise  # typer makes it exit code 130
+    return summary, folder
+
+
+if __name__ == "__main__":
+    main()

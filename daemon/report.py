@@ -1,0 +1,95 @@
+"""What a person sees of a run on a terminal: how far it is, and its figures as a table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from daemon.bus import Bus
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[Bus], None]]:
+    """A bar on standard error while the block runs, if that is a terminal; gives the `observe` of a backtest."""
+    if not sys.stderr.isatty():
+        yield lambda bus: None
+        return
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from daemon import backtest
+    from daemon.bus import Overflow
+    from strategies.errors import iso_utc
+
+    columns = (
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("", total=1.0)
+
+        async def show(progress: backtest.Progress) -> None:
+            text = f"{iso_utc(progress.ts)[:10]}, {progress.rows:,} rows"
+            shown.update(task, completed=progress.fraction, description=text)
+
+        def observe(bus: Bus) -> None:
+            bus.subscribe(backtest.Progress, show, name="progress", overflow=Overflow.CONFLATE)
+
+        yield observe
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """Print the accounts of a summary as a table, and below it what was run, on standard output."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    # what reads a pipe has no lines to break
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    accounts = [(a, summary["more"]["accounts"][a["name"]]) for a in summary["accounts"]]
+    denials = any(account["denied"] for account, _ in accounts)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("agent")
+    headings = ["equity", "return", "Sharpe", "drawdown", "fills", *(["denied"] if denials else []), "fees"]
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for account, more in accounts:
+        units = more["units_per_currency"]
+        denied = [f"{sum(account['denied'].values()):,}"] if denials else []
+        table.add_row(
+            account["name"],
+            f"{account['equity_micros'] / units:,.2f} {more['currency']}",
+            _coloured(account["return"]),
+            "–" if account["sharpe"] is None else f"{account['sharpe']:.2f}",
+            f"{account['max_drawdown']:.1%}",
+            f"{account['fills']:,}",
+            *denied,
+            f"{account['fees_micros'] / units:,.2f}",
+        )
+    console.print(table)
+    rate = f", {summary['rows_per_s']:,} rows a second" if summary["rows_per_s"] else ""
+    console.print(
+        f"{summary['rows']:,} rows, {summary['bars']:,} bars, {summary['first_ts'][:10]} to {summary['last_ts'][:10]}\n"
+        f"in {summary['wall_s']:.2f} s{rate}"
+    )
+    for what, count in (
+        ("rows of the data were set aside", summary["refused_rows"]),
+        ("rows were no usable price", summary["more"]["bad_rows"]),
+        ("prints came too late for their bar", summary["more"]["late_rows"]),
+        ("orders were still working at the end", summary["more"]["working_orders"]),
+    ):
+        if count:
+            console.print(f"{count:,} {what}")
+    console.print(f"result hash {summary['result_hash']}")
+
+
+def _coloured(share: float | None) -> str:
+    if share is None:
+        return "–"
+    return f"[{'green' if share >= 0 else 'red'}]{share:+.1%}[/]"

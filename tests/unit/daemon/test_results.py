@@ -1,0 +1,256 @@
+"""The result files and the result hash against the engine's own records and a ledger kept by hand."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from daemon import results
+from daemon.results import OrderStates, ResultFiles, ResultHash
+from engine.engine import Engine, Events
+from engine.policies import Policy
+from engine.records import (
+    EQUITY,
+    EVENT,
+    Code,
+    EventKind,
+    OrderType,
+    Side,
+    Status,
+    TimeInForce,
+)
+from engine.spec import AccountSpec, EngineSpec, InstrumentSpec, StrategySpec
+from tests.builders import MINUTE, USD, cut, join, make_bars, make_ticks, timer_at
+
+SPEC = EngineSpec(
+    (InstrumentSpec("A", lot_size=0.1, taker_bps=10.0), InstrumentSpec("B", participation=0.5)),
+    (AccountSpec("first", 10_000.0), AccountSpec("second", 2_000.0)),
+    (
+        StrategySpec("cross", "first", ("A",), MINUTE, ("sma_2", "sma_3"), Policy.SMA_CROSS, size_value=10.0),
+        StrategySpec("hold", "second", ("B",), MINUTE, (), Policy.BUY_AND_HOLD, size_value=4.0),
+        StrategySpec(
+            "rsi", "first", ("B",), MINUTE, ("rsi_2",), Policy.RSI_REVERSION, (30.0, 70.0), size_value=3
+        ),
+    ),
+)
+
+
+def wave(n, seed=0):
+    """Bars of A and B that wander, n of each; B fills in parts."""
+    random = np.random.Generator(np.random.PCG64(seed))
+    parts = []
+    prices = 100.0 + np.cumsum(random.normal(0.0, 1.0, (2, n)), axis=1)
+    for i in range(n):
+        for k in range(2):
+            p = round(float(prices[k, i]), 2)
+            parts.append(make_bars([(p, p + 1, p - 1, p + 0.5, 16.0)], instrument=k, first=i * MINUTE))
+    return join(*parts)
+
+
+def replayed(tape, sizes, folder=None, spec=SPEC):
+    """The result hash of a tape cut into batches of the given sizes (the last repeats); files, if a folder is given."""
+    engine = Engine(spec)
+    engine.start()
+    files = ResultFiles(folder, spec) if folder else None
+    result_hash = ResultHash(spec)
+    outs = []
+    first = i = 0
+    while first < len(tape.price):
+        size = sizes[min(i, len(sizes) - 1)]
+        outs.append(engine.process(cut(tape, first, first + size)))
+        first += size
+        i += 1
+    outs += [engine.process(timer_at(int(tape.ts_recv[-1]) + 1)), engine.stop()]
+    for out in outs:
+        result_hash.add(out)
+        if files:
+            files.add(out)
+    if files:
+        files.finish()
+    return result_hash.hexdigest(engine.state_hash()), outs, engine
+
+
+@pytest.mark.parametrize("sizes", [[1], [7], [1, 2, 3, 1000], [10**9]])
+def test_result_hash_and_files_do_not_depend_on_the_cut(tmp_path, sizes):
+    tape = wave(60)
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "whole").mkdir()
+    assert replayed(tape, sizes, tmp_path / "cut")[0] == replayed(tape, [100], tmp_path / "whole")[0]
+    for name in ("orders", "fills", "equity"):
+        one, other = (pq.read_table(tmp_path / f / f"{name}.parquet") for f in ("cut", "whole"))
+        assert one.equals(other)
+        assert one.num_rows > 10
+
+
+def test_result_hash_notices_a_price_in_the_last_row():
+    tape = wave(60)
+    changed = join(tape)
+    changed.price[-1] += 0.01
+    assert replayed(tape, [100])[0] != replayed(changed, [100])[0]
+
+
+def events_of(**fields):
+    event = np.zeros(1, EVENT)
+    event["observation"] = -1
+    for name, value in fields.items():
+        event[name] = value
+    return event
+
+
+NO_EVENTS = np.zeros(0, EVENT)
+NO_EQUITY = np.zeros(0, EQUITY)
+
+
+def hash_of(*outs):
+    result_hash = ResultHash(SPEC)
+    for out in outs:
+        result_hash.add(out)
+    return result_hash.hexdigest("00")
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in EVENT.names or () if n != "observation" and not n.startswith("_")]
+)
+def test_result_hash_covers_every_field_of_an_event(name):
+    same = Events(events_of(), np.zeros((0, 2)), NO_EQUITY)
+    other = Events(events_of(**{name: 1}), np.zeros((0, 2)), NO_EQUITY)
+    assert hash_of(same) != hash_of(other)
+
+
+def test_result_hash_leaves_padding_out():
+    padding = [n for n in EVENT.names or () if n.startswith("_pad")]
+    event = events_of(**dict.fromkeys(padding, 7))
+    assert hash_of(Events(event, np.zeros((0, 2)), NO_EQUITY)) == hash_of(
+        Events(events_of(), np.zeros((0, 2)), NO_EQUITY)
+    )
+
+
+def test_result_hash_covers_an_observation_but_not_what_lies_beyond_its_features():
+    def seen(strategy, values, place=0):
+        rows = np.zeros((place + 1, 2))
+        rows[place] = values
+        return hash_of(Events(events_of(strategy=strategy, observation=place), rows, NO_EQUITY))
+
+    assert seen(0, (1.0, 2.0)) != seen(0, (1.0, 3.0))
+    assert seen(0, (1.0, 2.0)) == seen(0, (1.0, 2.0), place=3)
+    assert seen(2, (1.0, 2.0)) == seen(2, (1.0, 3.0))  # "rsi" has one feature
+    assert seen(0, (np.nan, 2.0)) == seen(0, (-np.nan, 2.0))
+
+
+def test_result_hash_covers_the_final_state():
+    assert ResultHash(SPEC).hexdigest("00") != ResultHash(SPEC).hexdigest("01")
+
+
+def test_files_agree_with_the_ledger(tmp_path):
+    _, _, engine = replayed(wave(200), [64], tmp_path)
+    fills = pq.read_table(tmp_path / "fills.parquet").to_pandas()
+    orders = pq.read_table(tmp_path / "orders.parquet").to_pandas()
+    equity = pq.read_table(tmp_path / "equity.parquet").to_pandas()
+    for account, spec in zip(engine.state.accounts, SPEC.accounts, strict=True):
+        mine = fills[fills.account == spec.name]
+        signed = mine.notional_micros * mine.side.map({"BUY": -1, "SELL": 1}).astype(int)
+        assert spec.cash * USD + signed.sum() - mine.fee_micros.sum() == account.cash
+        assert mine.cash_micros.iloc[-1] == account.cash
+        assert len(mine) == account.fills
+        assert mine.realized_micros.sum() == account.realized
+        assert (orders.account == spec.name).sum() == account.orders
+        assert orders.fees_micros[orders.account == spec.name].sum() == account.fees
+        last = equity[equity.account == spec.name].iloc[-1]
+        assert (last.cash_micros, last.equity_micros) == (account.cash, account.equity)
+    by_order = fills.groupby("order_id")
+    traded = orders[orders.cum_qty > 0].set_index("id")
+    np.testing.assert_allclose(by_order.last_qty.sum(), traded.sort_index().cum_qty, rtol=1e-12)
+    average = by_order.apply(lambda f: (f.last_qty * f.last_px).sum() / f.last_qty.sum())
+    np.testing.assert_allclose(average, traded.sort_index().avg_px, rtol=1e-6)
+    held = fills[fills.strategy == "cross"].position.iloc[-1]
+    assert held == pytest.approx(engine.state.slots[0].lots * 0.1)
+
+
+def test_order_that_is_still_working_at_the_end_is_written(tmp_path):
+    engine = Engine(SPEC)
+    files = ResultFiles(tmp_path, SPEC)
+    files.add(engine.process(make_ticks([(MINUTE, 100.0)])))
+    slot = engine.operator_slot("first", "A")
+    done = engine.submit(slot, Side.BUY, 3, tag=5)
+    resting = engine.submit(slot, Side.BUY, 7, OrderType.LIMIT, TimeInForce.DAY, limit=90.0)
+    denied = engine.submit(slot, Side.BUY, 10**7)
+    files.add(engine.take_events())
+    files.add(engine.process(make_ticks([(2 * MINUTE, 100.5)])))
+    assert files.finish() == 1
+    table = pq.read_table(tmp_path / "orders.parquet").to_pylist()
+    by_id = {row["id"]: row for row in table}
+    assert [row["id"] for row in table] == [denied, done, resting]  # as they ended, then the working one
+    one = by_id[done]
+    assert (one["status"], one["quantity"], one["cum_qty"], one["tag"]) == ("FILLED", 0.3, 0.3, 5)
+    assert (one["avg_px"], one["limit"], one["stop"], one["code"]) == (100.5, None, None, None)
+    assert (one["account"], one["strategy"], one["instrument"]) == ("first", "operator:first", "A")
+    assert one["fees_micros"] == 30_150  # 0.3 x 100.5 = 30.15, of which 10 bps
+    assert (one["seq"], one["submitted"].value, one["updated"].value) == (1, MINUTE, 2 * MINUTE)
+    assert one["observation"] is None
+    assert str(one["submitted"].tz) == "UTC"
+    two = by_id[resting]
+    assert (two["status"], two["type"], two["time_in_force"], two["limit"]) == ("NEW", "LIMIT", "DAY", 90.0)
+    assert (two["cum_qty"], two["avg_px"]) == (0.0, None)
+    assert (by_id[denied]["status"], by_id[denied]["code"]) == ("DENIED", Code.CASH.name)
+
+
+def test_order_carries_the_observation_on_which_it_was_decided(tmp_path):
+    # closes 1, 2, 3: the averages over 2 and 3 are 2.5 and 2 when the cross buys; it fills a bar later
+    tape = make_bars([(p, p, p, p) for p in (1.0, 2.0, 3.0, 3.0)])
+    spec = EngineSpec(SPEC.instruments, SPEC.accounts, SPEC.strategies[:1])
+    replayed(tape, [1], tmp_path, spec)
+    file = pq.read_table(tmp_path / "orders.parquet")
+    assert file.column("observation").to_pylist() == [[2.5, 2.0]]
+    assert json.loads(file.schema.metadata[b"features"]) == {"cross": ["sma_2", "sma_3"]}
+
+
+def test_order_states_join_first_and_last_events_over_batches():
+    def batch(*events, observations=()):
+        rows = np.array(observations, np.float64).reshape(-1, 2)
+        return Events(np.concatenate(events), rows, NO_EQUITY)
+
+    states = OrderStates(2)
+    order = EventKind.ORDER
+    ended = states.add(
+        batch(
+            events_of(order_id=1, kind=order, status=Status.NEW, observation=0),
+            events_of(order_id=2, kind=order, status=Status.NEW, observation=1),
+            events_of(order_id=0, kind=EventKind.STATE, status=0),
+            observations=[(1.0, 2.0), (3.0, 4.0)],
+        )
+    )
+    assert len(ended) == 0
+    ended = states.add(
+        batch(
+            events_of(order_id=2, kind=EventKind.FILL, status=Status.PARTIALLY_FILLED),
+            events_of(order_id=3, kind=order, status=Status.DENIED, observation=0),
+            events_of(order_id=1, kind=EventKind.FILL, status=Status.FILLED),
+            observations=[(5.0, 6.0)],
+        )
+    )
+    assert ended["event"]["order_id"].tolist() == [3, 1]
+    assert ended["values"].tolist() == [[5.0, 6.0], [1.0, 2.0]]
+    assert states.working["event"]["order_id"].tolist() == [2]
+    assert states.working["event"]["status"].tolist() == [Status.PARTIALLY_FILLED]
+    assert states.working["values"].tolist() == [[3.0, 4.0]]
+
+
+def test_row_groups_are_of_one_size_whatever_the_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "ROW_GROUP", 100)
+    files = ResultFiles(tmp_path, SPEC)
+    for n in (30, 30, 30, 245):
+        equity = np.zeros(n, EQUITY)
+        files.add(Events(NO_EVENTS, np.zeros((0, 2)), equity))
+    files.finish()
+    metadata = pq.read_metadata(tmp_path / "equity.parquet")
+    sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    assert sizes == [100, 100, 100, 35]
+
+
+def test_run_without_orders_leaves_empty_files_with_their_columns(tmp_path):
+    files = ResultFiles(tmp_path, SPEC)
+    files.finish()
+    for name, columns in (("orders", results.ORDERS), ("fills", results.FILLS), ("equity", results.EQUITIES)):
+        table = pq.read_table(tmp_path / f"{name}.parquet")
+        assert (table.num_rows, table.column_names) == (0, list(columns))
