@@ -150,12 +150,13 @@ def _close_bar(s: State, series: Any) -> None:
 def close_due_bars(s: State) -> None:
     """Close the bars that are due at the engine's time, by instrument, and find when the next is due."""
     c = s.clock[0]
+    c.closing += 1
     due = NEVER
     for i in range(len(s.series)):
         series = s.series[i]
         if series.count > 0 and series.end + c.grace_ns <= c.now:
             _close_bar(s, series)
-            series.closed_at = c.now
+            series.closing = c.closing
             advance_features(series, s.bars, s.features)
             refresh_quiet(s, series.instrument)
             c.bars += 1

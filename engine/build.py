@@ -84,7 +84,7 @@ def build(spec: EngineSpec) -> State:
         row.origin = spec.instruments[key[0]].day_offset_ns
         if row.timeframe % (7 * DAY) == 0:
             row.origin += 4 * DAY  # weeks begin on Monday; 1970-01-01 was a Thursday
-        row.closed_at = NO_TIME
+        row.end = NO_TIME
         row.capacity = 1 << (history[key] - 1).bit_length()
         row.first_bar = first_bar
         first_bar += row.capacity

@@ -97,6 +97,7 @@ class Snapshot:
 
     arrays: dict[str, np.ndarray[Any, Any]]
     actors: dict[str, Any]  # strategy name -> what it saved, or None
+    spec: str  # a hash of the engine's specification
 
 
 _SUBMIT, _AIM, _AIM_SHARE, _CANCEL, _FLATTEN, _SET_TRADING_STATE = (int(c) for c in Command)
@@ -237,6 +238,7 @@ class Engine:
         tag: int = 0,
     ) -> int:
         """Put an order before the gate; its id. What became of it is in the events."""
+        self._check_slot(slot)
         self._reserve_room()
         return int(
             self._kernel.command(
@@ -255,10 +257,12 @@ class Engine:
 
     def aim(self, slot: int, lots: int) -> None:
         """Bring the slot's position to `lots` with a market order, counting what is working."""
+        self._check_slot(slot)
         self._command(_AIM, slot, lots)
 
     def aim_share(self, slot: int, share: float) -> None:
         """Bring the slot's position to a share of the account's equity, as the compiled rules measure it."""
+        self._check_slot(slot)
         self._reserve_room()
         self._kernel.command(self._at, _AIM_SHARE, slot, 0, 0, 0, 0, 0, float(share), 0.0)
 
@@ -267,16 +271,16 @@ class Engine:
         return bool(self._command(_CANCEL, order_id))
 
     def flatten(self, account: str) -> int:
-        """Cancel the account's orders and sell what it holds at the market; how many orders that took."""
+        """Cancel the account's orders and close its positions at the market; how many positions."""
         return self._command(_FLATTEN, self.account_index[account])
 
     def set_trading_state(self, account: str, state: TradingState) -> None:
         """An operator's switch: ACTIVE, REDUCE_ONLY or HALTED."""
-        index = self.account_index[account]
-        if state == TradingState.ACTIVE:  # the hard stops start afresh from here
-            row = self.state.accounts[index]
-            row.stop_peak = row.day_equity = row.equity
-        self._command(_SET_TRADING_STATE, index, int(state), int(Code.OPERATOR))
+        self._command(_SET_TRADING_STATE, self.account_index[account], int(state), int(Code.OPERATOR))
+
+    def _check_slot(self, slot: int) -> None:
+        if not 0 <= slot < len(self._slot_instruments):
+            raise EngineError(f"there is no slot {slot}; there are {len(self._slot_instruments)}")
 
     def operator_slot(self, account: str, instrument: str) -> int:
         """The slot of orders by hand. Raises KeyError where the account cannot trade the instrument."""
@@ -339,13 +343,19 @@ class Engine:
         arrays = {
             n: np.array(a) for n, a in zip(State._fields, self.state, strict=True) if n not in _OUTBOXES
         }
-        return Snapshot(arrays, {name: actor.save() for name, actor in self.actors.items()})
+        return Snapshot(
+            arrays, {name: actor.save() for name, actor in self.actors.items()}, self._spec_hash()
+        )
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take on the state of a snapshot; the engine must be of the same spec, and started if it has actors.
 
         What the actors did in their `on_start` is undone. Raises SnapshotError, changing nothing.
         """
+        if snapshot.spec != self._spec_hash():
+            raise SnapshotError("the snapshot is of another engine: its specification differs")
+        if missing := set(State._fields) - set(_OUTBOXES) - set(snapshot.arrays):
+            raise SnapshotError(f"the snapshot lacks {', '.join(sorted(missing))}")
         replaced = {}
         for name, array in snapshot.arrays.items():
             mine = getattr(self.state, name)
@@ -360,11 +370,15 @@ class Engine:
                 "or replay the tape from its start"
             )
         self.state = self.state._replace(**replaced)
+        self._drained = []
         self._bind()
         for strategy in self.spec.strategies:
             if strategy.name in self.actors:
                 actor = self.actors[strategy.name]
                 actor.load(snapshot.actors[strategy.name])
+
+    def _spec_hash(self) -> str:
+        return hashlib.blake2b(repr(self.spec).encode(), digest_size=16).hexdigest()
 
     def state_hash(self) -> str:
         """A hash of the live state: equal for equal tapes however they were cut; capacities do not enter it."""
@@ -392,7 +406,7 @@ class Engine:
             places = (np.arange(series.bars - kept, series.bars) & (series.capacity - 1)) + series.first_bar
             digest.update(s.bars[places].tobytes())
         for place in self.live_orders():
-            order = np.array(s.orders[place])
+            order = s.orders[place].copy()
             order["next"] = order["previous"] = 0
             digest.update(order.tobytes())
         digest.update(s.timers[s.timers["at"] != NEVER].tobytes())

@@ -13,13 +13,14 @@ which is the oracle of its tests, to 1e-9 on real data:
   demeaned nor annualised.
 - ``volume_z``: (volume - mean) / population deviation over the last n bars, this one included; 0 where it is zero.
 
-A value is NaN until the indicator has seen its window. Running sums are summed afresh once a window, so that they
-cannot drift.
+A value is NaN until the indicator has seen its window. Running sums cannot drift: they are summed afresh once a
+window, or carry their rounding errors along.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -72,8 +73,8 @@ class FeatureSpec:
 
     @property
     def bars(self) -> int:
-        """Bars that the series must keep for it, the newest included."""
-        return max(self.n1, self.n2, self.n3) + 1
+        """Bars that the series must keep for it: the newest, its window, and the close before that."""
+        return max(self.n1, self.n2, self.n3) + 2
 
 
 # name -> kind and the defaults of its numbers; "sma_20" is sma with (20,)
@@ -105,7 +106,7 @@ def parse_feature(name: str) -> FeatureSpec | AccountFeature:
         return AccountFeature[name.upper()]
     words = name.split("_")
     numbers: list[str] = []
-    while words and words[-1].replace(".", "", 1).isdigit():
+    while words and re.fullmatch(r"[0-9]+(\.[0-9]+)?", words[-1]):
         numbers.insert(0, words.pop())
     base = "_".join(words)
     if base not in _SERIES_FEATURES:
@@ -220,39 +221,51 @@ def _atr(f: Any, bar: Any) -> None:
 
 
 @jit
-def _bb_position(f: Any, series: Any, bars: Any) -> None:
-    n = f.n1
-    f.seen += 1
-    if f.seen < n:
-        return
+def _moments(series: Any, bars: Any, n: int, volume: bool) -> tuple[float, float]:
+    """Mean minus newest value, and population deviation, of the last n closes or volumes.
+
+    Measured from the newest value, so that equal values have no deviation at all, whatever their last bits.
+    """
+    newest = bars[_back(series, 0)].volume if volume else bars[_back(series, 0)].close
     mean = 0.0
     for k in range(n):
-        mean += bars[_back(series, k)].close
+        bar = bars[_back(series, k)]
+        mean += (bar.volume if volume else bar.close) - newest
     mean /= n
     square = 0.0
     for k in range(n):
-        d = bars[_back(series, k)].close - mean
+        bar = bars[_back(series, k)]
+        d = (bar.volume if volume else bar.close) - newest - mean
         square += d * d
-    width = f.x * math.sqrt(square / n)
-    f.value = 0.5 if width == 0.0 else (bars[_back(series, 0)].close - (mean - width)) / (2.0 * width)
+    return mean, math.sqrt(square / n)
+
+
+@jit
+def _bb_position(f: Any, series: Any, bars: Any) -> None:
+    f.seen += 1
+    if f.seen >= f.n1:
+        mean, deviation = _moments(series, bars, f.n1, False)
+        width = f.x * deviation
+        f.value = 0.5 if width == 0.0 else (width - mean) / (2.0 * width)
 
 
 @jit
 def _volume_z(f: Any, series: Any, bars: Any) -> None:
-    n = f.n1
     f.seen += 1
-    if f.seen < n:
-        return
-    mean = 0.0
-    for k in range(n):
-        mean += bars[_back(series, k)].volume
-    mean /= n
-    square = 0.0
-    for k in range(n):
-        d = bars[_back(series, k)].volume - mean
-        square += d * d
-    deviation = math.sqrt(square / n)
-    f.value = 0.0 if deviation == 0.0 else (bars[_back(series, 0)].volume - mean) / deviation
+    if f.seen >= f.n1:
+        mean, deviation = _moments(series, bars, f.n1, True)
+        f.value = 0.0 if deviation == 0.0 else -mean / deviation
+
+
+@inline
+def _add(f: Any, x: float) -> None:
+    """Add to the sum s0 with its rounding errors kept in s1 (Neumaier 1974)."""
+    total = f.s0 + x
+    if abs(f.s0) >= abs(x):
+        f.s1 += (f.s0 - total) + x
+    else:
+        f.s1 += (x - total) + f.s0
+    f.s0 = total
 
 
 @inline
@@ -262,25 +275,15 @@ def _log_return(series: Any, bars: Any, k: int) -> float:
 
 @jit
 def _realized_vol(f: Any, series: Any, bars: Any) -> None:
-    n = f.n1  # returns, from n + 1 closes
     f.seen += 1
-    returns = f.seen - 1
-    if returns < 1:
-        return
-    if returns % n == 0:
-        total = 0.0
-        for k in range(n - 1, -1, -1):
-            r = _log_return(series, bars, k)
-            total += r * r
-        f.s0 = total
-    else:
+    if f.seen > 1:
         r = _log_return(series, bars, 0)
-        f.s0 += r * r
-        if returns > n:
-            r = _log_return(series, bars, n)
-            f.s0 -= r * r
-    if returns >= n:
-        f.value = math.sqrt(max(f.s0, 0.0))
+        _add(f, r * r)
+    if f.seen > f.n1 + 1:
+        r = _log_return(series, bars, f.n1)
+        _add(f, -r * r)
+    if f.seen > f.n1:
+        f.value = math.sqrt(max(f.s0 + f.s1, 0.0))
 
 
 @jit

@@ -53,10 +53,17 @@ def equity_of(s: State, account: Any) -> int:
 
 @inline
 def _share(cost: int, lots: int, of: int) -> Any:
-    """The cost of `lots` out of `of` (0 < lots <= of): all of it for all, else the share rounded down."""
+    """The cost of `lots` out of `of` (0 < lots <= of): all of it for all, else the share rounded down.
+
+    Where the product is too large for int64 the floor of a float stands for it, which may be off by a unit; what is
+    left keeps the rest, so no unit is lost.
+    """
     if lots == of:
         return cost
-    return (cost // of) * lots + np.int64(math.floor((cost % of) * (lots / of)))
+    rest = cost % of
+    if rest * float(lots) < 9e18:
+        return (cost // of) * lots + rest * lots // of
+    return (cost // of) * lots + np.int64(math.floor(rest * (lots / of)))
 
 
 @jit
@@ -94,6 +101,9 @@ def book_fill(s: State, slot: Any, side: int, lots: int, notional: int, fee: int
     account.fills += 1
     if account.stop_drawdown > 0.0 or account.stop_daily_loss > 0.0:
         instrument = s.instruments[slot.instrument]
+        instrument.fill_guard = (
+            1  # a loss that this fill realised is looked at, also where it closes the position
+        )
         if holding.lots == 0 and signed != 0:
             instrument.guards += 1
         elif holding.lots != 0 and holding.lots + signed == 0:

@@ -39,7 +39,7 @@ from engine.records import (
     Ticks,
     Wants,
 )
-from engine.risk import guard_accounts
+from engine.risk import guard_accounts, sell_out
 from engine.table import state_at, ticks_at
 
 
@@ -64,7 +64,7 @@ def _take_equity(s: State) -> None:
     c = s.clock[0]
     for i in range(c.deciding_slots):
         slot = s.slots[i]
-        if s.series[slot.series].closed_at == c.now:
+        if s.series[slot.series].closing == c.closing:
             s.accounts[slot.account].changed = 1
             if slot.lots != 0:
                 slot.bars_held += 1
@@ -98,14 +98,14 @@ def _decide_next(s: State) -> None:
         slot = s.slots[i]
         strategy = s.strategies[slot.strategy]
         if together == 0:
-            if s.series[slot.series].closed_at == c.now:
+            if s.series[slot.series].closing == c.closing:
                 if strategy.policy != Policy.PYTHON:
                     decide(s, i)
                 elif strategy.wants & Wants.BAR:
                     push_call(s, Call.BAR.value, slot.strategy, i)
         elif strategy.wants & Wants.BARS and i + 1 == strategy.first_slot + strategy.n_slots:
             for k in range(strategy.first_slot, i + 1):
-                if s.series[s.slots[k].series].closed_at == c.now:
+                if s.series[s.slots[k].series].closing == c.closing:
                     push_call(s, Call.BARS.value, slot.strategy, i)
                     break
         if c.n_calls > 0:
@@ -142,6 +142,8 @@ def _run_due(s: State) -> None:
         close_due_bars(s)
     if c.order_due <= c.now:
         run_orders_due(s)
+        if c.sell_out:
+            sell_out(s)
     if c.bar_closed and c.now >= c.trade_from:
         _take_equity(s)
         c.cursor = 0
@@ -188,12 +190,15 @@ def _quiet_end(s: State, t: Ticks, k: int, first: int, n: int) -> int:
 def _enters(s: State, t: Ticks, i: int) -> bool:
     """Whether row i is a price that counts: of a known instrument, positive, with a size, and not late."""
     c = s.clock[0]
-    if (t.flags[i] & KIND_MASK) == RowKind.TIMER:
+    kind = t.flags[i] & KIND_MASK
+    if kind == RowKind.TIMER:
         return False
     k = t.instrument[i]
     price = t.price[i]
     size = t.size[i]
-    if not (0 <= k < len(s.instruments) and 0.0 < price < HUGE and 0.0 <= size < HUGE):
+    if not (
+        kind < RowKind.TIMER and 0 <= k < len(s.instruments) and 0.0 < price < HUGE and 0.0 <= size < HUGE
+    ):
         c.bad_rows += 1
         return False
     event = t.ts_event[i]
@@ -217,7 +222,7 @@ def _mark(s: State, t: Ticks, i: int, n: int) -> None:
         refresh_due(s)
         first = i + 1
     end = i + 1
-    if instrument.n_subscribers == 0 and instrument.guards == 0:
+    if instrument.n_subscribers == 0 and instrument.guards == 0 and instrument.fill_guard == 0:
         end = _quiet_end(s, t, k, i + 1, n)
     if first < end:
         for j in range(instrument.first_series, instrument.first_series + instrument.n_series):
@@ -225,7 +230,7 @@ def _mark(s: State, t: Ticks, i: int, n: int) -> None:
     instrument.price = t.price[end - 1]
     instrument.ts = c.now
     c.seq += end - i
-    if instrument.guards > 0:
+    if instrument.guards > 0 or instrument.fill_guard != 0:
         c.phase = Phase.GUARD
     elif instrument.n_subscribers > 0:
         c.cursor = 0
@@ -273,6 +278,8 @@ def advance(at: Any) -> int:
                     if _short_of_room(s):
                         return Outcome.ROOM
                     match_row(s, t.instrument[i], price, t.size[i], t.flags[i] & KIND_MASK)
+                    if c.sell_out:
+                        sell_out(s)
                     c.phase = Phase.MARK
                     if c.n_calls > 0:
                         continue
@@ -294,7 +301,8 @@ def advance(at: Any) -> int:
         elif c.phase == Phase.GUARD:
             if _short_of_room(s):
                 return Outcome.ROOM
-            guard_accounts(s, t.instrument[i])
+            s.instruments[t.instrument[i]].fill_guard = 0
+            guard_accounts(s)
             c.cursor = 0
             c.phase = Phase.TICKS
         else:

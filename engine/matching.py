@@ -64,7 +64,8 @@ def met_price(order: Any, previous: float, price: float, kind: int, fill_at_touc
     inside = (order.limit - price) * side  # how far the row goes beyond the limit, to the owner's advantage
     if jumped:
         return price if inside > 0.0 or (inside == 0.0 and fill_at_touch) else 0.0
-    if (order.limit - previous) * side > 0.0:
+    began = (order.limit - previous) * side
+    if began > 0.0 or (began == 0.0 and fill_at_touch):
         return previous  # the path begins beyond the limit
     return order.limit if inside > 0.0 or (inside == 0.0 and fill_at_touch) else 0.0
 
@@ -221,7 +222,7 @@ def match_row(s: State, k: int, price: float, size: float, kind: int) -> None:
         if order.active_from == NEVER:
             _match_order(s, place, previous, price, size, kind)
         place = following
-    refresh_triggers(s, instrument)
+    refresh_triggers(s, instrument, price)
 
 
 @jit

@@ -193,6 +193,7 @@ def open_order(
     order.tif = tif
     order.triggered = 0
     order.taker = 1 if type_ != OrderType.LIMIT or tif == TimeInForce.IOC else 0
+    order.then_sell = 0
     order.code = Code.NONE
     s.accounts[slot.account].orders += 1
     return int(place)
@@ -224,7 +225,10 @@ def _report_first(s: State, order: Any) -> None:
     slot = s.slots[order.slot]
     place = report(s, order, EventKind.ORDER)
     if slot.n_features > 0:
-        observe(s, slot, s.observations, c.n_observations * len(s.observation))
+        first = c.n_observations * len(s.observation)
+        observe(s, slot, s.observations, first)
+        for k in range(slot.n_features, len(s.observation)):
+            s.observations[first + k] = np.nan
         s.events[place].observation = c.n_observations
         c.n_observations += 1
 
@@ -254,6 +258,9 @@ def accept_order(s: State, place: int, reserve: int) -> None:
     c.live_orders += 1
     if instrument.latency_ns == 0:
         _activate(s, order, instrument)
+        low, high = triggers(order, instrument.fill_at_touch, instrument.price)
+        instrument.low_trigger = max(instrument.low_trigger, low)
+        instrument.high_trigger = min(instrument.high_trigger, high)
         _report_first(s, order)
     else:
         order.active_from = c.now + instrument.latency_ns
@@ -263,20 +270,22 @@ def accept_order(s: State, place: int, reserve: int) -> None:
 
 @jit
 def _activate(s: State, order: Any, instrument: Any) -> None:
-    if move(s, order, Status.NEW):
-        order.active_from = NEVER
-        if order.type == OrderType.LIMIT and instrument.price > 0.0:
-            # a limit that the market already meets takes liquidity
-            if (order.limit - instrument.price) * order.side >= 0.0:
-                order.taker = 1
-        low, high = triggers(order, instrument.fill_at_touch)
-        instrument.low_trigger = max(instrument.low_trigger, low)
-        instrument.high_trigger = min(instrument.high_trigger, high)
+    """The broker knows the order; one that its owner has asked to cancel meanwhile keeps its status."""
+    if order.status == Status.PENDING_NEW and not move(s, order, Status.NEW):
+        return
+    order.active_from = NEVER
+    if order.type == OrderType.LIMIT and instrument.price > 0.0:
+        # a limit that the market already meets takes liquidity
+        if (order.limit - instrument.price) * order.side >= 0.0:
+            order.taker = 1
 
 
 @jit
-def triggers(order: Any, fill_at_touch: int) -> tuple[float, float]:
-    """The prices (low, high) at or below and at or above which a row can concern an active order."""
+def triggers(order: Any, fill_at_touch: int, price: float) -> tuple[float, float]:
+    """The prices (low, high) at or below and at or above which the next row can concern an active order.
+
+    price: the last one, or 0. Where it is beyond the order's, a path of any direction begins beyond it.
+    """
     waiting_for_its_day = order.tif == TimeInForce.DAY and order.expires == NEVER
     if (
         order.type == OrderType.MARKET
@@ -286,7 +295,12 @@ def triggers(order: Any, fill_at_touch: int) -> tuple[float, float]:
     ):
         return np.inf, 0.0
     if order.type == OrderType.STOP:
+        if price > 0.0 and (price - order.stop) * order.side >= 0.0:
+            return np.inf, 0.0
         return (0.0, order.stop) if order.side == Side.BUY else (order.stop, np.inf)
+    beyond = (order.limit - price) * order.side
+    if price > 0.0 and (beyond > 0.0 or (beyond == 0.0 and fill_at_touch)):
+        return np.inf, 0.0
     if fill_at_touch:
         return (order.limit, np.inf) if order.side == Side.BUY else (0.0, order.limit)
     # beyond the limit: the next smaller or larger float
@@ -296,15 +310,15 @@ def triggers(order: Any, fill_at_touch: int) -> tuple[float, float]:
 
 
 @jit
-def refresh_triggers(s: State, instrument: Any) -> None:
-    """Find the nearest prices at which a row can concern one of the instrument's orders."""
+def refresh_triggers(s: State, instrument: Any, price: float) -> None:
+    """Find the nearest prices at which a row can concern one of the instrument's orders; price: the last one."""
     low = 0.0
     high = np.inf
     place = instrument.first_order
     while place != NONE:
         order = s.orders[place]
         if order.active_from == NEVER:
-            order_low, order_high = triggers(order, instrument.fill_at_touch)
+            order_low, order_high = triggers(order, instrument.fill_at_touch, price)
             low = max(low, order_low)
             high = min(high, order_high)
         place = order.next
@@ -332,6 +346,9 @@ def close_out(s: State, place: int) -> None:
     instrument = s.instruments[order.instrument]
     s.accounts[order.account].reserved -= order.reserved
     order.reserved = 0
+    if order.then_sell:
+        s.accounts[order.account].sell_out = 1
+        c.sell_out = 1
     leaves = order.lots - order.cum_lots
     if order.side == Side.BUY:
         slot.working_buy -= leaves
@@ -373,7 +390,7 @@ def cancel_order(s: State, place: int, code: int) -> bool:
     instrument = s.instruments[order.instrument]
     if instrument.latency_ns == 0:
         end_order(s, place, Status.CANCELED.value, code)
-        refresh_triggers(s, instrument)
+        refresh_triggers(s, instrument, instrument.price)
         return True
     if not move(s, order, Status.PENDING_CANCEL):
         return False
@@ -396,14 +413,15 @@ def cancel_side(s: State, slot_index: int, side: int) -> None:
 
 
 @jit
-def cancel_account(s: State, account_index: int, code: int) -> None:
-    """Cancel all working orders of an account."""
+def cancel_account(s: State, account_index: int, code: int, then_sell: Any) -> None:
+    """Cancel all working orders of an account; then_sell=1: what they leave unsold when they have ended is sold."""
     account = s.accounts[account_index]
     for h in range(account.first_holding, account.first_holding + account.n_holdings):
         place = s.instruments[s.holdings[h].instrument].first_order
         while place != NONE:
             following = s.orders[place].next
             if s.orders[place].account == account_index:
+                s.orders[place].then_sell = max(s.orders[place].then_sell, then_sell)
                 cancel_order(s, place, code)
             place = following
 
@@ -440,12 +458,10 @@ def run_orders_due(s: State) -> None:
                 end_order(s, place, Status.CANCELED.value, order.code)
             else:
                 if order.active_from <= c.now:
-                    if order.status == Status.PENDING_CANCEL:
-                        order.active_from = NEVER  # the broker knows it, and soon of its end
-                    else:
-                        _activate(s, order, instrument)
+                    _activate(s, order, instrument)
+                    if order.status == Status.NEW:
                         report(s, order, EventKind.ORDER)
                 due = min(due, order.active_from, order.cancel_at, order.expires)
             place = following
-        refresh_triggers(s, instrument)
+        refresh_triggers(s, instrument, instrument.price)
     c.order_due = due

@@ -15,8 +15,9 @@ import numpy as np
 from engine.features import observe
 from engine.jit import inline, jit
 from engine.ledger import equity_of
+from engine.matching import slipped
 from engine.orders import cancel_side
-from engine.records import Side, SizeKind, State
+from engine.records import Side, SizeKind, State, TradingState
 from engine.risk import submit_market
 
 
@@ -28,6 +29,14 @@ class Policy(IntEnum):
     SMA_CROSS = 2
     MOMENTUM = 3
     RSI_REVERSION = 4
+
+
+TIE = 1e-12  # relative: closer than this, two averages are equal
+POLICY_FEATURES = {
+    Policy.SMA_CROSS: 2,
+    Policy.MOMENTUM: 1,
+    Policy.RSI_REVERSION: 1,
+}  # what they look at, at least
 
 
 class Signal(IntEnum):
@@ -44,7 +53,9 @@ def signal_of(strategy: Any, observation: Any) -> int:
     if strategy.policy == Policy.BUY_AND_HOLD:
         return Signal.LONG
     if strategy.policy == Policy.SMA_CROSS:  # observation: fast average, slow average
-        return Signal.LONG if observation[0] > observation[1] else Signal.FLAT
+        # equal averages of decimal prices differ in their last bits: that is not above
+        above = observation[0] - observation[1] > TIE * observation[1]
+        return Signal.LONG if above else Signal.FLAT
     if strategy.policy == Policy.MOMENTUM:  # observation: return over the lookback; p0: threshold
         if observation[0] > strategy.p0:
             return Signal.LONG
@@ -79,15 +90,17 @@ def decide(s: State, slot_index: int) -> None:
 
 @jit
 def share_of_equity(s: State, slot_index: int, share: float) -> Any:
-    """How many lots that share of the account's equity buys at the last price, fees included."""
+    """How many lots that share of the account's equity buys at the last price, with slippage and fees."""
     slot = s.slots[slot_index]
     instrument = s.instruments[slot.instrument]
     budget = share * equity_of(s, s.accounts[slot.account])
-    unit = instrument.price * instrument.money_per_lot * (1.0 + instrument.taker_bps * 1e-4)
-    unit += instrument.fee_per_lot
-    if not (unit > 0.0 and budget > 0.0):
+    notional = slipped(instrument, Side.BUY.value, instrument.price, 1, 0.0) * instrument.money_per_lot
+    unit = notional * (1.0 + instrument.taker_bps * 1e-4) + instrument.fee_per_lot
+    if not (notional > 0.0 and unit > 0.0 and budget > instrument.fee_min):
         return np.int64(0)
-    return np.int64(min(math.floor(budget / unit), 9e15))
+    return np.int64(
+        min(math.floor(budget / unit), math.floor((budget - instrument.fee_min) / notional), 9e15)
+    )
 
 
 @jit
@@ -104,16 +117,21 @@ def aim(s: State, slot_index: int, target: Any) -> None:
     """
     slot = s.slots[slot_index]
     against = 0
-    if slot.working_sell > 0 and target > slot.lots - slot.working_sell:
-        against = Side.SELL.value
+    active = s.accounts[slot.account].state == TradingState.ACTIVE
+    if slot.working_sell > 0 and target > slot.lots - slot.working_sell and active:
+        against = (
+            Side.SELL.value
+        )  # where only exits are allowed, those that work are not given up for what is denied
     elif slot.working_buy > 0 and target < slot.lots + slot.working_buy:
         against = Side.BUY.value
     if against != 0:
         cancel_side(s, slot_index, against)
     missing = target - (slot.lots + slot.working_buy - slot.working_sell)
-    if missing < 0 and target >= 0:
-        # a cancel that is still on its way can yet fill: sell what is there, and look again at the next bar
-        missing = -min(-missing, max(slot.lots - slot.working_sell, 0))
+    # an order whose cancel is still on its way may fill or not: do what is right in both cases, the rest at the next bar
+    if missing > 0:
+        missing = min(missing, max(target - slot.lots - slot.working_buy, 0))
+    else:
+        missing = -min(-missing, max(slot.lots - slot.working_sell - target, 0))
     if missing != 0:
         side = Side.BUY.value if missing > 0 else Side.SELL.value
         submit_market(s, slot_index, side, abs(missing))

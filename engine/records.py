@@ -222,7 +222,9 @@ CLOCK = _record(  # one record: the engine's time, its counters and the place wh
     phase="i8",
     merge_late="i8",  # 1: a late print enters the bar that is open; 0: it enters none
     faults="i8",
-    bar_closed="i8",  # whether a bar closed at this time
+    sell_out="i8",  # 1: an account is to be sold out
+    closing="i8",  # counts the moments at which bars closed
+    bar_closed="i8",  # whether one did at this moment
     deciding_slots="i8",  # the slots before this one belong to strategies, the rest to operators
 )
 
@@ -252,6 +254,7 @@ INSTRUMENT = _record(
     n_series="i8",
     first_subscriber="i8",  # slots whose strategies want each tick, in `subscribers`
     n_subscribers="i8",
+    fill_guard="i8",  # 1: such an account had a fill at this row
     guards="i8",  # accounts with a hard stop that hold this instrument: each mark is looked at
     slippage="i8",
     fill_at_touch="i8",
@@ -277,7 +280,7 @@ SERIES = _record(  # the bars of one instrument at one timeframe
     next_volume="f8",
     next_count="i8",
     bars="i8",  # bars closed so far
-    closed_at="i8",  # engine time of the last close
+    closing="i8",  # the clock's `closing` at its last close
     capacity="i8",  # bars kept in the ring
     first_bar="i8",  # where its ring begins in `bars`
     instrument="i8",
@@ -368,6 +371,7 @@ ACCOUNT = _record(
     stop_flattens="i8",
     first_holding="i8",
     n_holdings="i8",
+    sell_out="i8",  # 1: an order that was cancelled to flatten the account has ended
     changed="i8",  # 1: one of its series closed at this time, its equity is due
     currency="i8",
 )
@@ -399,6 +403,7 @@ ORDER = _record(
     tif="i8",
     triggered="i8",
     taker="i8",
+    then_sell="i8",  # 1: what it leaves unsold when it ends is sold at the market
     code="i8",
 )
 

@@ -74,8 +74,8 @@ def _on_grid(price: float, tick: float) -> bool:
 
 @jit
 def _well_formed(order: Any, instrument: Any) -> bool:
-    """Whether quantity and prices keep the instrument's rules; the minimum size is looked at apart, for exits."""
-    if order.lots < 1 or order.lots > min(instrument.max_lots, _MANY):
+    """Whether quantity and prices make sense; the smallest and largest size are no rules for exits."""
+    if order.lots < 1 or order.lots > _MANY:
         return False
     if order.type == OrderType.LIMIT:
         return order.limit > 0.0 and order.limit < np.inf and _on_grid(order.limit, instrument.tick_size)
@@ -92,31 +92,37 @@ def _judge(s: State, order: Any) -> int:
     slot = s.slots[order.slot]
     holding = s.holdings[slot.holding]
     instrument = s.instruments[order.instrument]
+    sellable = slot.lots - slot.working_sell  # a cash account sells only what the strategy has
+    if order.side == Side.SELL and account.cuts and 0 < sellable < order.lots:
+        order.lots = sellable
+        order.code = Code.SHORT
     leaving = is_exit(holding, order.side, order.lots)
 
     if account.state != TradingState.ACTIVE and not leaving:
         return Code.TRADING_STATE
-    if not _well_formed(order, instrument) or (order.lots < instrument.min_lots and not leaving):
+    if not _well_formed(order, instrument):
         return Code.INSTRUMENT
-    if order.side == Side.SELL:  # a cash account sells only what the strategy has
-        code = _fit(account, instrument, order, slot.lots - slot.working_sell, Code.SHORT)
-        if code != Code.NONE:
-            return code
     if leaving:
-        _pass_rate(s, account)
+        if order.lots > sellable and order.side == Side.SELL:
+            return Code.SHORT
+        _count_order(s, account)
         return Code.NONE
+    if order.lots < instrument.min_lots or order.lots > instrument.max_lots:
+        return Code.INSTRUMENT
     if not (instrument.price > 0.0 and instrument.price < np.inf):
         return Code.PRICE_MISSING
     if account.max_stale_ns > 0 and c.now - instrument.ts > account.max_stale_ns:
         return Code.PRICE_STALE
     if account.collar > 0.0 and order.type != OrderType.MARKET:
         asked = order.limit if order.type == OrderType.LIMIT else order.stop
-        if abs(asked / instrument.price - 1.0) > account.collar:
+        if abs(asked - instrument.price) > account.collar * instrument.price * (1.0 + 1e-9):
             return Code.PRICE_COLLAR
-    code = _limits(s, account, holding, instrument, order)
-    if code != Code.NONE:
-        return code
-    return Code.NONE if _pass_rate(s, account) else Code.ORDER_RATE
+    if not _rate_allows(s, account):
+        return Code.ORDER_RATE
+    code = _limits(s, account, slot, holding, instrument, order)
+    if code == Code.NONE:
+        _count_order(s, account)
+    return code
 
 
 @inline
@@ -140,7 +146,7 @@ def _lots_worth(budget: float, unit: float) -> Any:
 
 
 @jit
-def _limits(s: State, account: Any, holding: Any, instrument: Any, order: Any) -> int:
+def _limits(s: State, account: Any, slot: Any, holding: Any, instrument: Any, order: Any) -> int:
     """The limits on size: each is the room, in lots, that it leaves for this order."""
     price = worst_price(order, instrument) if order.side == Side.BUY else max(instrument.price, order.limit)
     unit = price * instrument.money_per_lot
@@ -155,8 +161,11 @@ def _limits(s: State, account: Any, holding: Any, instrument: Any, order: Any) -
             return Code.CASH
         if reserve_for(order, instrument, order.lots) == NO_MONEY:
             return Code.OVERFLOW
-    elif not order.lots * unit < float(_MANY):
-        return Code.OVERFLOW
+    else:
+        if _fit(account, instrument, order, slot.lots - slot.working_sell, Code.SHORT) != Code.NONE:
+            return Code.SHORT
+        if not order.lots * unit < float(_MANY):
+            return Code.OVERFLOW
     working = holding.working_buy if order.side == Side.BUY else holding.working_sell
     held = holding.lots * order.side + working  # in the order's direction, were all that works to fill
     if account.max_position > 0.0:
@@ -165,6 +174,9 @@ def _limits(s: State, account: Any, holding: Any, instrument: Any, order: Any) -
             return Code.POSITION
     if account.max_gross <= 0.0 and account.max_net <= 0.0 and account.max_concentration <= 0.0:
         return Code.NONE
+    unit = (
+        max(price, instrument.price) * instrument.money_per_lot
+    )  # what is held is not worth less than it is now
     equity = equity_of(s, account)
     if equity <= 0:
         return Code.GROSS_EXPOSURE
@@ -209,18 +221,21 @@ def _net(s: State, account: Any, side: int) -> int:
     return total
 
 
-@jit
-def _pass_rate(s: State, account: Any) -> bool:
-    """Count an order against the account's rate: at most rate_orders in any window; false where it is too many."""
+@inline
+def _rate_allows(s: State, account: Any) -> bool:
+    """Whether one more order is within the account's rate: at most rate_orders in any window."""
     if account.rate_orders == 0:
         return True
-    now = s.clock[0].now
-    oldest = account.rate_first + account.rate_next
-    if now - s.order_times[oldest] < account.rate_window:
-        return False
-    s.order_times[oldest] = now
-    account.rate_next = (account.rate_next + 1) % account.rate_orders
-    return True
+    oldest = s.order_times[account.rate_first + account.rate_next]
+    return bool(s.clock[0].now - oldest >= account.rate_window)
+
+
+@inline
+def _count_order(s: State, account: Any) -> None:
+    """Count an approved order in the account's rate; an exit counts, though the rate does not stop it."""
+    if account.rate_orders > 0:
+        s.order_times[account.rate_first + account.rate_next] = s.clock[0].now
+        account.rate_next = (account.rate_next + 1) % account.rate_orders
 
 
 @jit
@@ -262,13 +277,26 @@ def set_trading_state(s: State, account_index: int, state: int, code: int) -> No
     e.code = code
     e.maker = 0
     if state == TradingState.HALTED:
-        cancel_account(s, account_index, code)
+        cancel_account(s, account_index, code, np.int64(0))
+    elif state == TradingState.ACTIVE:  # the hard stops start afresh from here
+        account.equity = equity_of(s, account)
+        account.stop_peak = account.equity
+        account.day_equity = account.equity
 
 
 @jit
 def flatten(s: State, account_index: int) -> int:
-    """Cancel the account's working orders and sell what it holds at the market; how many orders that took."""
-    cancel_account(s, account_index, Code.OPERATOR.value)
+    """Cancel the account's working orders and close its positions at the market; how many positions.
+
+    What an order could still fill whose cancel is on its way is closed when that order has ended.
+    """
+    cancel_account(s, account_index, Code.OPERATOR.value, np.int64(1))
+    return close_positions(s, account_index)
+
+
+@jit
+def close_positions(s: State, account_index: int) -> int:
+    """Send market orders for what the account holds and no working order closes; how many."""
     n = 0
     for i in range(len(s.slots)):
         slot = s.slots[i]
@@ -282,13 +310,23 @@ def flatten(s: State, account_index: int) -> int:
 
 
 @jit
-def guard_accounts(s: State, k: int) -> None:
-    """A mark of instrument k may break a hard stop of an account that holds it: then it switches at this row."""
+def sell_out(s: State) -> None:
+    """Close what remains in accounts being flattened, of whose cancelled orders one has ended."""
+    s.clock[0].sell_out = 0
+    for a in range(len(s.accounts)):
+        if s.accounts[a].sell_out:
+            s.accounts[a].sell_out = 0
+            close_positions(s, a)
+
+
+@jit
+def guard_accounts(s: State) -> None:
+    """A mark may break a hard stop of an account: then its trading state switches at this row."""
     c = s.clock[0]
     day = c.now // DAY
     for a in range(len(s.accounts)):
         account = s.accounts[a]
-        if account.state == TradingState.HALTED or not _holds(s, account, k):
+        if account.state == TradingState.HALTED:
             continue
         if account.stop_drawdown <= 0.0 and account.stop_daily_loss <= 0.0:
             continue
@@ -306,11 +344,3 @@ def guard_accounts(s: State, k: int) -> None:
             set_trading_state(s, a, TradingState.HALTED.value, code)
             if account.stop_flattens:
                 flatten(s, a)
-
-
-@inline
-def _holds(s: State, account: Any, k: int) -> bool:
-    for h in range(account.first_holding, account.first_holding + account.n_holdings):
-        if s.holdings[h].instrument == k:
-            return bool(s.holdings[h].lots != 0)
-    return False

@@ -7,10 +7,11 @@ line and field.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from math import inf
 
 from engine.ledger import MONEY_LIMIT
-from engine.policies import Policy
+from engine.policies import POLICY_FEATURES, Policy
 from engine.records import NO_TIME, SizeKind, Slippage
 
 
@@ -114,6 +115,9 @@ class EngineSpec:
         for account in self.accounts:
             if not 0 <= account.cash * self.scale(account.currency) < MONEY_LIMIT:
                 raise SpecError(f"account {account.name!r}: cash of {account.cash} is negative or too large")
+            _check_limits(account)
+        if self.grace_ns < 0:
+            raise SpecError(f"a grace of {self.grace_ns} ns; it cannot be negative")
         for strategy in self.strategies:
             if strategy.account not in accounts:
                 raise SpecError(f"strategy {strategy.name!r}: there is no account {strategy.account!r}")
@@ -122,6 +126,7 @@ class EngineSpec:
             if strategy.timeframe_ns <= 0:
                 raise SpecError(f"strategy {strategy.name!r}: the timeframe must be positive")
             self._unique(f"strategy {strategy.name!r}: instrument", list(strategy.instruments))
+            _check_strategy(strategy)
             for name in strategy.instruments:
                 if name not in instruments:
                     raise SpecError(f"strategy {strategy.name!r}: there is no instrument {name!r}")
@@ -140,15 +145,46 @@ class EngineSpec:
 
 
 def _check_instrument(i: InstrumentSpec) -> None:
+    positive, any_amount = (lambda v: 0 < v < inf), (lambda v: 0 <= v < inf)
     rules: list[tuple[str, float, Callable[[float], bool]]] = [
-        ("tick_size", i.tick_size, lambda v: v > 0),
-        ("lot_size", i.lot_size, lambda v: v > 0),
-        ("fee_min", i.fee_min, lambda v: v >= 0),
-        ("min_lots", i.min_lots, lambda v: v >= 1),
-        ("latency_ns", i.latency_ns, lambda v: v >= 0),
-        ("slippage_value", i.slippage_value, lambda v: v >= 0),
+        ("tick_size", i.tick_size, positive),
+        ("lot_size", i.lot_size, positive),
+        ("taker_bps", i.taker_bps, lambda v: -inf < v < inf),
+        ("maker_bps", i.maker_bps, lambda v: -inf < v < inf),
+        ("fee_per_unit", i.fee_per_unit, lambda v: -inf < v < inf),
+        ("fee_min", i.fee_min, any_amount),
+        ("min_lots", i.min_lots, positive),
+        ("max_lots", i.max_lots, lambda v: i.min_lots <= v),
+        ("latency_ns", i.latency_ns, any_amount),
+        ("slippage_value", i.slippage_value, any_amount),
         ("participation", i.participation, lambda v: 0 <= v <= 1),
     ]
     for name, value, holds in rules:
         if not holds(value):
             raise SpecError(f"instrument {i.name!r}: {name} of {value} is out of range")
+
+
+def _check_limits(account: AccountSpec) -> None:
+    limits = account.limits
+    for f in fields(limits):
+        value = getattr(limits, f.name)
+        if not 0 <= value < inf:  # a limit that is no number must not pass for one that is off
+            raise SpecError(
+                f"account {account.name!r}: {f.name} of {value} is out of range; 0 switches it off"
+            )
+    if limits.rate_orders > 0 and limits.rate_window_ns == 0:
+        raise SpecError(f"account {account.name!r}: rate_orders needs rate_window_ns")
+
+
+def _check_strategy(strategy: StrategySpec) -> None:
+    needed = POLICY_FEATURES.get(strategy.policy, 0)
+    if len(strategy.features) < needed:
+        raise SpecError(
+            f"strategy {strategy.name!r}: {strategy.policy.name} decides on {needed} features, "
+            f"{len(strategy.features)} are given"
+        )
+    if strategy.policy == Policy.PYTHON:
+        return
+    largest = 1.0 if strategy.size_kind == SizeKind.FRACTION else inf
+    if not (0 < strategy.size_value <= largest and strategy.size_value < inf):
+        raise SpecError(f"strategy {strategy.name!r}: a size of {strategy.size_value} is out of range")

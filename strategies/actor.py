@@ -92,9 +92,9 @@ class PythonActor:
 
     def bars(self, _: int) -> None:
         """All bars that close at this moment have closed."""
-        now, closed_at = self._now[0], self._closed_at
+        now, closing = self._closing[0], self._closings
         bars = {
-            place[3]: self._newest(slot) for slot, place in self._places.items() if closed_at[place[0]] == now
+            place[3]: self._newest(slot) for slot, place in self._places.items() if closing[place[0]] == now
         }
         self._ask("on_bars", self._context, bars, instrument=", ".join(bars))
 
@@ -135,7 +135,8 @@ class PythonActor:
         self._row = column(s.clock, "row")
         self._now = column(s.clock, "now")
         self._closed = column(s.series, "bars")
-        self._closed_at = column(s.series, "closed_at")
+        self._closings = column(s.series, "closing")
+        self._closing = column(s.clock, "closing")
         # one call gives a bar as a tuple of plain values
         self._bar_values: Callable[[int], tuple[Any, ...]] = s.bars.view(np.ndarray).item
         mine = s.strategies[self._index]
