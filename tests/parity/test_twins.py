@@ -82,8 +82,7 @@ def as_compiled(
 def as_twin(
     rule: str, names: tuple[str, ...], params: dict[str, Any], size: dict[str, float]
 ) -> tuple[Engine, Events]:
-    fees = {"fee_bps": FEE_BPS, "fee_per_unit": FEE_PER_UNIT}
-    actor = make_actor("s", TWINS[rule], {**params, **size, **fees})
+    actor = make_actor("s", TWINS[rule], {**params, **size})
     spec = StrategySpec("s", "a", names, DAY, actor.features, wants=actor.wants, history=actor.history)
     return replay(names, spec, {"s": actor})
 

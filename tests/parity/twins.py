@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from strategies import Bar, Context, Strategy
 from strategies.rules import BuyAndHold, Momentum, RsiReversion, SmaCross
 
@@ -11,16 +9,11 @@ LONG, FLAT, KEEP = "long", "flat", "keep"
 
 
 class Twin(Strategy):
-    """Long or flat by `signal`: `units` where they are given, else `share` of equity, measured at the entry.
-
-    fee_bps, fee_per_unit: what a unit costs beyond its price.
-    """
+    """Long or flat by `signal`: `units` where they are given, else `share` of equity, measured at the entry."""
 
     class Params(Strategy.Params):
         units: float = 0.0
         share: float = 0.0
-        fee_bps: float = 0.0
-        fee_per_unit: float = 0.0
 
     def signal(self, ctx: Context, instrument: str) -> str:
         raise NotImplementedError
@@ -35,16 +28,10 @@ class Twin(Strategy):
         elif signal == LONG and self.params.units:
             ctx.target(name, self.params.units)
         elif signal == LONG and ctx.position(name) + self.working(ctx, name) <= 0:
-            ctx.target(name, self.affordable(ctx, name))
+            ctx.target_fraction(name, self.params.share / len(ctx.instruments))
 
     def working(self, ctx: Context, name: str) -> float:
         return sum(order.side * order.leaves_qty for order in ctx.orders(name))
-
-    def affordable(self, ctx: Context, name: str) -> int:
-        """Whole units that an even part of the share of equity pays for, in millionths of a dollar."""
-        budget = self.params.share / len(ctx.instruments) * ctx.account.equity_micros
-        unit = ctx.price(name) * 1e6 * (1 + self.params.fee_bps / 1e4) + self.params.fee_per_unit * 1e6
-        return math.floor(budget / unit)
 
 
 class BuyAndHoldTwin(Twin):
@@ -63,7 +50,7 @@ class SmaCrossTwin(Twin):
 
     def signal(self, ctx: Context, instrument: str) -> str:
         fast, slow = ctx.features(instrument)
-        return LONG if fast > slow else FLAT
+        return LONG if fast - slow > 1e-12 * slow else FLAT
 
 
 class MomentumTwin(Twin):
