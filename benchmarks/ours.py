@@ -18,7 +18,7 @@ from engine.policies import Policy
 from engine.records import TICK_DTYPES, RowKind, Ticks
 from engine.spec import AccountSpec, EngineSpec, InstrumentSpec, StrategySpec
 
-BATCH = 65_536
+BATCH = 32_768
 
 
 def sma_cross(instruments: int = 1) -> EngineSpec:

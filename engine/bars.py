@@ -158,7 +158,10 @@ def close_due_bars(s: State) -> None:
             _close_bar(s, series)
             series.closing = c.closing
             advance_features(series, s.bars, s.features)
-            refresh_quiet(s, series.instrument)
+            if series.count == 0:
+                s.instruments[series.instrument].quiet_until = NO_TIME  # the next row opens a bar
+            else:
+                refresh_quiet(s, series.instrument)
             c.bars += 1
             c.bar_closed = 1
         if series.count > 0:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -27,7 +28,7 @@ from engine.records import (
     TradingState,
 )
 from engine.spec import EngineSpec
-from engine.table import TABLE_LENGTH, fill_table
+from engine.table import TABLE_LENGTH, fill_table, fill_ticks
 
 
 class EngineError(Exception):
@@ -124,6 +125,7 @@ class Engine:
         self._columns: tuple[memoryview, ...] = ()
         self._table = np.zeros(TABLE_LENGTH, np.int64)
         self._drained: list[Events] = []
+        self._at: Any = None  # what the entries take
         self._busy = False
         self.instrument_index = {i.name: k for k, i in enumerate(spec.instruments)}
         self.account_index = {a.name: k for k, a in enumerate(spec.accounts)}
@@ -145,10 +147,11 @@ class Engine:
 
     def start(self) -> None:
         """Let the actors begin. Once, before the first row."""
-        for i, strategy in enumerate(self.spec.strategies):
-            if strategy.name in self.actors:
-                self.actors[strategy.name].start(self, i)
-        self._answer()
+        with self._asking():
+            for i, strategy in enumerate(self.spec.strategies):
+                if strategy.name in self.actors:
+                    self.actors[strategy.name].start(self, i)
+            self._answer()
 
     def process(self, ticks: Ticks) -> Events:
         """Take a batch in and return all that it caused. How the tape is cut into batches changes nothing.
@@ -156,22 +159,22 @@ class Engine:
         ticks: columns of equal length with the dtypes of TICK_DTYPES, C-contiguous; they may be read-only.
         Raises what an actor raises; the engine then stands between two questions to actors, and must not go on.
         """
-        if self._busy:
-            raise EngineError("process() was called from inside an actor")
         n = len(ticks.price)
         for name, column, dtype in zip(Ticks._fields, ticks, TICK_DTYPES, strict=True):
             if column.dtype != dtype or len(column) != n or not column.flags.c_contiguous:
                 raise EngineError(
                     f"column {name} is {column.dtype} with {len(column)} rows; "
-                    f"wanted are {n} contiguous rows of {np.dtype(dtype)}"
+                    f"wanted are {n} contiguous rows of {dtype}"
                 )
         self._ticks = ticks
         self._columns = tuple(memoryview(c) for c in ticks) if self.actors else ()  # type: ignore[arg-type]
-        self._clock["row"] = 0
-        self._bind()
+        self._row[0] = 0
+        if self._kernel.compiled:
+            fill_ticks(self._table, ticks)
+        else:
+            self._at = (self.state, ticks)
         advance = self._kernel.advance
-        self._busy = True
-        try:
+        with self._asking():
             while (outcome := advance(self._at)) != Outcome.DONE:
                 if outcome == Outcome.CALLS:
                     self._answer()
@@ -181,16 +184,15 @@ class Engine:
                     raise EngineFault(
                         "an order was about to take a step that the table of states does not know"
                     )
-        finally:
-            self._busy = False
         return self.take_events()
 
     def stop(self) -> Events:
         """Let the actors end; what they still did."""
-        for strategy in self.spec.strategies:
-            if strategy.name in self.actors:
-                self.actors[strategy.name].stop()
-        self._answer()
+        with self._asking():
+            for strategy in self.spec.strategies:
+                if strategy.name in self.actors:
+                    self.actors[strategy.name].stop()
+            self._answer()
         return self.take_events()
 
     def take_events(self) -> Events:
@@ -239,44 +241,30 @@ class Engine:
     ) -> int:
         """Put an order before the gate; its id. What became of it is in the events."""
         self._check_slot(slot)
-        self._reserve_room()
-        return int(
-            self._kernel.command(
-                self._at,
-                _SUBMIT,
-                slot,
-                int(side),
-                int(type_),
-                int(tif),
-                lots,
-                tag,
-                float(limit),
-                float(stop),
-            )
-        )
+        prices = float(limit), float(stop)
+        return self._wish(_SUBMIT, slot, int(side), int(type_), int(tif), lots, tag, *prices)
 
     def aim(self, slot: int, lots: int) -> None:
         """Bring the slot's position to `lots` with a market order, counting what is working."""
         self._check_slot(slot)
-        self._command(_AIM, slot, lots)
+        self._wish(_AIM, slot, lots)
 
     def aim_share(self, slot: int, share: float) -> None:
         """Bring the slot's position to a share of the account's equity, as the compiled rules measure it."""
         self._check_slot(slot)
-        self._reserve_room()
-        self._kernel.command(self._at, _AIM_SHARE, slot, 0, 0, 0, 0, 0, float(share), 0.0)
+        self._wish(_AIM_SHARE, slot, limit=float(share))
 
     def cancel(self, order_id: int) -> bool:
         """Ask to cancel a live order; false where none of that id is live, or a cancel is on its way."""
-        return bool(self._command(_CANCEL, order_id))
+        return bool(self._wish(_CANCEL, order_id))
 
     def flatten(self, account: str) -> int:
         """Cancel the account's orders and close its positions at the market; how many positions."""
-        return self._command(_FLATTEN, self.account_index[account])
+        return self._wish(_FLATTEN, self.account_index[account])
 
     def set_trading_state(self, account: str, state: TradingState) -> None:
         """An operator's switch: ACTIVE, REDUCE_ONLY or HALTED."""
-        self._command(_SET_TRADING_STATE, self.account_index[account], int(state), int(Code.OPERATOR))
+        self._wish(_SET_TRADING_STATE, self.account_index[account], int(state), int(Code.OPERATOR))
 
     def _check_slot(self, slot: int) -> None:
         if not 0 <= slot < len(self._slot_instruments):
@@ -291,9 +279,25 @@ class Engine:
                 return slot
         raise KeyError(f"account {account!r} and {instrument!r} are of different currencies")
 
-    def _command(self, what: int, a: int, b: int = 0, c: int = 0) -> int:
+    def _wish(
+        self,
+        what: int,
+        a: int,
+        b: int = 0,
+        c: int = 0,
+        d: int = 0,
+        lots: int = 0,
+        tag: int = 0,
+        limit: float = 0.0,
+        stop: float = 0.0,
+    ) -> int:
+        """Have a Command carried out; between two batches, the actors hear of it at once."""
         self._reserve_room()
-        return int(self._kernel.command(self._at, what, a, b, c, 0, 0, 0, 0.0, 0.0))
+        result = int(self._kernel.command(self._at, what, a, b, c, d, lots, tag, limit, stop))
+        if not self._busy:
+            with self._asking():
+                self._answer()
+        return result
 
     def lots(self, slot: int, quantity: float) -> int:
         """A quantity in units as lots of the slot's instrument; raises SpecError where it is no whole number."""
@@ -429,22 +433,43 @@ class Engine:
         s = self.state
         self._clock = s.clock.view(np.ndarray)[0]
         # single elements are read and written through memoryviews, which take a tenth of an array's time
-        self._n_calls, self._n_events, self._n_observations, self._live_orders, self._free_orders = (
+        (
+            self._row,
+            self._n_calls,
+            self._n_events,
+            self._n_observations,
+            self._n_equity,
+            self._live_orders,
+            self._free_orders,
+        ) = (
             memoryview(s.clock[name].view(np.ndarray))
-            for name in ("n_calls", "n_events", "n_observations", "live_orders", "free_orders")
-        )
+            for name in (
+                "row", "n_calls", "n_events", "n_observations", "n_equity", "live_orders", "free_orders"
+            )
+        )  # fmt: skip
+        self._outboxes = tuple(a.view(np.ndarray) for a in (s.events, s.observations, s.equity))
         self._outbox_rows = min(len(s.events), len(s.calls), len(s.observations) // len(s.observation))
         self._worst_without_orders = 8 * len(s.slots) + len(s.timers) + 64
         self._orders_wanted = 2 * len(s.slots) + 2
         self._call_kinds = memoryview(s.calls["kind"].view(np.ndarray))
         self._call_strategies = memoryview(s.calls["strategy"].view(np.ndarray))
         self._call_indices = memoryview(s.calls["index"].view(np.ndarray))
-        self._at: Any  # what the entries take
         if self._kernel.compiled:
             fill_table(self._table, self.state, self._ticks)
             self._at = self._table.ctypes.data
         else:
             self._at = (self.state, self._ticks)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """While actors are asked, what they wish is answered after the question, and no batch may enter."""
+        if self._busy:
+            raise EngineError("process(), start() or stop() was called from inside an actor")
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
 
     def _answer(self) -> None:
         """Put the queued questions to the actors, in order; their orders may queue more."""
@@ -456,17 +481,15 @@ class Engine:
 
     def _drain(self) -> None:
         """Move the outboxes' contents out. Never while a question is queued: it may point at an event."""
-        c = self.state.clock[0]
-        s = self.state
-        width = len(s.observation)
+        width = len(self.state.observation)
         self._drained.append(
             Events(
-                np.array(s.events[: c.n_events].view(np.ndarray)),
-                s.observations[: c.n_observations * width].reshape(-1, width).copy(),
-                np.array(s.equity[: c.n_equity].view(np.ndarray)),
+                self._outboxes[0][: self._n_events[0]].copy(),
+                self._outboxes[1][: self._n_observations[0] * width].reshape(-1, width).copy(),
+                self._outboxes[2][: self._n_equity[0]].copy(),
             )
         )
-        c.n_events = c.n_equity = c.n_observations = 0
+        self._n_events[0] = self._n_observations[0] = self._n_equity[0] = 0
 
     def _make_room(self) -> None:
         """Grow what is too small for the worst that one phase can write; empty the outboxes where they are large."""

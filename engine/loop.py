@@ -45,10 +45,10 @@ from engine.table import state_at, ticks_at
 
 @inline
 def _short_of_room(s: State) -> bool:
-    """Whether the worst that one phase can write might not fit."""
+    """Whether the worst that one moment, or the fills of one row, can write might not fit."""
     c = s.clock[0]
     slots = len(s.slots)
-    events = 4 * (c.live_orders + slots) + len(s.timers) + 16
+    events = 8 * (c.live_orders + slots) + len(s.timers) + 16
     return bool(
         c.n_events + events > len(s.events)
         or c.n_calls + events > len(s.calls)
@@ -253,20 +253,13 @@ def advance(at: Any) -> int:
         if c.n_calls > 0:
             return Outcome.CALLS
         i = c.row
+        roomy = False
 
         if c.phase == Phase.ROW:
             if i >= n:
                 return Outcome.DONE
             time = max(t.ts_recv[i], c.now)
-            if c.due <= time:
-                if _short_of_room(s):
-                    return Outcome.ROOM
-                c.now = max(c.due, c.now)
-                _run_due(s)
-                c.phase = Phase.DECIDE
-                if c.n_calls > 0:
-                    continue
-            else:
+            if c.due > time:
                 c.now = time
                 if not _enters(s, t, i):
                     c.seq += 1
@@ -285,9 +278,17 @@ def advance(at: Any) -> int:
                         continue
                 _mark(s, t, i, n)
                 continue
+            if _short_of_room(s):
+                return Outcome.ROOM
+            roomy = True
+            c.now = max(c.due, c.now)
+            _run_due(s)
+            c.phase = Phase.DECIDE
+            if c.n_calls > 0:
+                continue
 
         if c.phase == Phase.DECIDE:
-            if _short_of_room(s):
+            if not roomy and _short_of_room(s):
                 return Outcome.ROOM
             _decide_next(s)
             if c.n_calls > 0:

@@ -42,7 +42,7 @@ def slipped(instrument: Any, side: int, price: float, lots: int, size: float) ->
             wanted = lots * instrument.lot_size
             bps *= math.sqrt(wanted / size) if size > wanted else 1.0
         move_by = price * bps * 1e-4
-    return max(price + side * move_by, instrument.tick_size)
+    return max(price + side * move_by, min(price, instrument.tick_size))
 
 
 @jit
@@ -237,6 +237,4 @@ def worst_price(order: Any, instrument: Any) -> float:
 @jit
 def reserve_for(order: Any, instrument: Any, lots: int) -> Any:
     """The money units that the gate sets aside for a buy order of so many lots, or NO_MONEY."""
-    if order.side != Side.BUY:
-        return np.int64(0)
     return _cost(instrument, order, worst_price(order, instrument), lots)

@@ -234,15 +234,14 @@ def _report_first(s: State, order: Any) -> None:
 
 
 @jit
-def accept_order(s: State, place: int, reserve: int) -> None:
-    """The gate said yes: the order goes to the broker, which knows it after the instrument's latency."""
+def accept_order(s: State, place: int) -> None:
+    """The gate said yes, and what it may cost is in `reserved`: the broker knows it after the latency."""
     c = s.clock[0]
     order = s.orders[place]
     slot = s.slots[order.slot]
     holding = s.holdings[slot.holding]
     instrument = s.instruments[order.instrument]
-    order.reserved = reserve
-    s.accounts[order.account].reserved += reserve
+    s.accounts[order.account].reserved += order.reserved
     if order.side == Side.BUY:
         slot.working_buy += order.lots
         holding.working_buy += order.lots

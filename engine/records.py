@@ -187,7 +187,7 @@ class Ticks(NamedTuple):
     flags: np.ndarray[Any, Any]  # (n,) uint8, RowKind in the low four bits
 
 
-TICK_DTYPES = (np.int64, np.int64, np.int32, np.float64, np.float64, np.uint8)
+TICK_DTYPES = tuple(np.dtype(t) for t in (np.int64, np.int64, np.int32, np.float64, np.float64, np.uint8))
 
 
 def _record(**fields: str) -> np.dtype[Any]:

@@ -44,7 +44,7 @@ def submit(
     order_id = order.id  # kept: a denied order's place is free again
     code = _judge(s, order)
     if code == Code.NONE:
-        accept_order(s, place, reserve_for(order, s.instruments[order.instrument], order.lots))
+        accept_order(s, place)
     else:
         deny_order(s, place, code)
     return order_id
@@ -121,6 +121,10 @@ def _judge(s: State, order: Any) -> int:
         return Code.ORDER_RATE
     code = _limits(s, account, slot, holding, instrument, order)
     if code == Code.NONE:
+        if order.side == Side.BUY:
+            order.reserved = reserve_for(order, instrument, order.lots)
+            if order.reserved == NO_MONEY:
+                return Code.OVERFLOW
         _count_order(s, account)
     return code
 
@@ -159,8 +163,6 @@ def _limits(s: State, account: Any, slot: Any, holding: Any, instrument: Any, or
         room = affordable(instrument, order, price, order.lots, free)
         if _fit(account, instrument, order, room, Code.CASH) != Code.NONE:
             return Code.CASH
-        if reserve_for(order, instrument, order.lots) == NO_MONEY:
-            return Code.OVERFLOW
     else:
         if _fit(account, instrument, order, slot.lots - slot.working_sell, Code.SHORT) != Code.NONE:
             return Code.SHORT

@@ -33,9 +33,17 @@ TABLE_LENGTH = 2 * (N_STATE + len(Ticks._fields))  # address and length of each 
 
 def fill_table(table: np.ndarray[Any, Any], state: State, ticks: Ticks) -> None:
     """Write where the arrays are; the caller keeps them alive."""
-    for i, array in enumerate((*state, *ticks)):
+    for i, array in enumerate(state):
         table[2 * i] = array.ctypes.data
         table[2 * i + 1] = len(array)
+    fill_ticks(table, ticks)
+
+
+def fill_ticks(table: np.ndarray[Any, Any], ticks: Ticks) -> None:
+    """Write where the columns of a batch are."""
+    for i, column in enumerate(ticks, N_STATE):
+        table[2 * i] = column.ctypes.data
+        table[2 * i + 1] = len(column)
 
 
 class TableType(types.Type):
