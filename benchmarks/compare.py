@@ -66,7 +66,8 @@ def run_peer(name: str, case: str, data_path: Path, rounds: int) -> Result:
     peer = PEERS[name]
     python = venvs.python_of(peer.venv)
     if python is None:
-        return _failed(name, case, f"not installed: python -m benchmarks.venvs {peer.venv}")
+        missing = f"not installed: python -m benchmarks.venvs {peer.venv}"
+        return {**_failed(name, case, missing), "missing": True}
     command = [str(python), str(venvs.PEERS / peer.script), case, str(data_path), str(rounds)]
     if (limit := peer.rows[case]) is not None:
         command.append(str(limit))

@@ -151,7 +151,7 @@ def demo(
         Path | None, typer.Option(help="Folder for the results; without it, results/demo-RUN_ID.")
     ] = None,
 ) -> None:
-    """Trade thirteen years of real daily prices with several agents, offline."""
+    """Trade eight years of real daily prices with several agents, offline."""
     from daemon.config.loader import load
     from daemon.demo import NEXT_STEPS, config
     from daemon.report import print_summary

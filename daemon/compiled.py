@@ -31,7 +31,7 @@ def prepare(tell: Callable[[str], None] = lambda message: None) -> None:
     """
     import numba
 
-    from engine.kernel import Kernel
+    from engine.kernel import ENTRIES
 
     settings: Any = numba.config  # its names are made at run time
 
@@ -52,7 +52,7 @@ def prepare(tell: Callable[[str], None] = lambda message: None) -> None:
         )
     else:
         settings.CACHE_DIR = str(folder)
-        if len(list(folder.rglob(f"*{COMPILED_SUFFIX}"))) >= len(Kernel.__annotations__) - 1:
+        if len(list(folder.rglob(f"*{COMPILED_SUFFIX}"))) >= ENTRIES:
             return
     _tell_once(tell, "compiling the engine, once: about 20 s")
 

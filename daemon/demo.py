@@ -1,4 +1,4 @@
-"""The main job, offline: agents with an account each trade thirteen years of real daily prices."""
+"""The main job, offline: agents with an account each trade eight years of real daily prices."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ NEXT_STEPS = """
 Next: papertape config schema              what a configuration may hold
       papertape backtest CONFIG.yaml       your own data, agents, fees and limits
       the folder's config.yaml is a complete configuration of what has just run
-      the prices are as they were traded: a split looks like a crash to an agent"""
+      prices are as they were traded: a split looks like a crash, so the demo begins after the last"""
 
 
 def config() -> dict[str, Any]:
     """The demo's configuration."""
     return {
         "name": "demo",
+        "start": "2005-07-01",  # after the last split of these prices, which are as they were traded
         "data": [{"source": "sample", "instrument": name, "bar": "1d"} for name in INSTRUMENTS],
         "instruments": {name: {"fees": {"bps": 5}} for name in INSTRUMENTS},
         "execution": {"slippage_bps": 2},

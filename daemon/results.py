@@ -285,7 +285,7 @@ class RowGroups:
 class ResultHash:
     """A hash of all events, observations and equity samples, in order, and of the engine's final state.
 
-    Equal for equal runs on any machine, however the tape was cut: the streams enter separately, for their order among
+    Equal for equal runs in any process, however the tape was cut: the streams enter separately, for their order among
     one another depends on the batches.
     """
 

@@ -78,7 +78,6 @@ def summarise(run: Run, engine: Engine, metrics: Metrics, days_per_year: dict[st
 
 def _account(engine: Engine, index: int, daily: DailyEquity, days_per_year: int) -> dict[str, Any]:
     account = engine.state.accounts[index]
-    peak = int(account.peak)
     denied = engine.state.denied[index * N_CODES : (index + 1) * N_CODES]
     equity = equity_now(engine, index)
     return {
@@ -87,12 +86,19 @@ def _account(engine: Engine, index: int, daily: DailyEquity, days_per_year: int)
         "equity_micros": equity,
         "return": _ratio(equity - int(account.initial), int(account.initial)),
         "sharpe": sharpe(daily.returns(), days_per_year),
-        "max_drawdown": max(float(account.max_drawdown), _ratio(peak - equity, peak) or 0.0),
+        "max_drawdown": _max_drawdown(engine, index),
         "fills": int(account.fills),
         "orders": int(account.orders),
         "denied": {Code(code).name: int(n) for code, n in enumerate(denied) if n},
         "fees_micros": int(account.fees),
     }
+
+
+def _max_drawdown(engine: Engine, index: int) -> float:
+    """The largest fall from a peak of equity at bar closes; the end of the tape counts, too."""
+    account = engine.state.accounts[index]
+    peak = int(account.peak)
+    return max(float(account.max_drawdown), _ratio(peak - equity_now(engine, index), peak) or 0.0)
 
 
 def _more(
@@ -109,7 +115,7 @@ def _more(
     spec = engine.spec.accounts[index]
     returns = daily.returns()
     annual = annual_return(returns, days_per_year)
-    drawdown = float(account.max_drawdown)
+    drawdown = _max_drawdown(engine, index)
     return {
         "currency": spec.currency,
         "units_per_currency": engine.spec.scale(spec.currency),

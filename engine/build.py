@@ -53,6 +53,12 @@ def lots_of(units: float, lot_size: float, what: str) -> int:
     return lots
 
 
+def units_of(lots: int, lot_size: float) -> float:
+    """Lots as units, as one would write them: 3 lots of 0.1 are 0.3, where 3 * 0.1 is a little more."""
+    inverse = round(1.0 / lot_size) if lot_size < 1.0 else 0
+    return lots / inverse if inverse and 1.0 / inverse == lot_size else lots * lot_size
+
+
 def build(spec: EngineSpec) -> State:
     """The state of a new engine."""
     spec.check()

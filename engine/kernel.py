@@ -58,6 +58,9 @@ def command(
     return 0
 
 
+ENTRIES = 2  # compiled functions that Python calls
+
+
 class Kernel(NamedTuple):
     """The entries: `advance(at)` and `command(at, ...)`, where `at` is what the Engine binds."""
 

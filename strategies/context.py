@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.build import units_of
 from engine.records import (
     NEVER,
     NO_TIME,
@@ -122,7 +123,7 @@ class Context:
     def position(self, instrument: str | None = None) -> float:
         """What the strategy itself holds, in units, signed; other strategies of the account do not count."""
         slot = self._slot(instrument)
-        return float(self._lots[slot] * self._lot_size[slot])
+        return float(units_of(self._lots[slot], self._lot_size[slot]))
 
     def bars(self, n: int, instrument: str | None = None) -> np.ndarray[Any, Any]:
         """The last n closed bars, the newest last; fewer where there are not so many yet.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.build import units_of
 from engine.records import EVENT, Code, OrderType, Side, Status, TimeInForce
 from strategies.types import Fill, Order
 
@@ -71,9 +72,9 @@ class Units:
             time_in_force=TimeInForce(tif),
             status=Status(status),
             code=Code(code),
-            quantity=lots * unit,
-            cum_qty=cum * unit,
-            leaves_qty=0.0 if ended else (lots - cum) * unit,
+            quantity=units_of(lots, unit),
+            cum_qty=units_of(cum, unit),
+            leaves_qty=0.0 if ended else units_of(lots - cum, unit),
             avg_px=self._average(k, notional, cum),
             limit=limit if type_ == OrderType.LIMIT else None,
             stop=stop if type_ == OrderType.STOP else None,
@@ -91,16 +92,16 @@ class Units:
             order_id=order_id,
             instrument=self.names[k],
             side=Side(side),
-            last_qty=last * unit,
+            last_qty=units_of(last, unit),
             last_px=px,
             fee=fee / self._scale[k],
             realized=realized / self._scale[k],
-            position=position * unit,
+            position=units_of(position, unit),
             maker=bool(maker),
             status=Status(status),
-            quantity=lots * unit,
-            cum_qty=cum * unit,
-            leaves_qty=(lots - cum) * unit,
+            quantity=units_of(lots, unit),
+            cum_qty=units_of(cum, unit),
+            leaves_qty=units_of(lots - cum, unit),
             avg_px=self._average(k, notional, cum),
             tag=tag,
         )

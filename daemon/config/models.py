@@ -99,7 +99,7 @@ class Execution(Model):
     )
     late_prints: Literal["drop", "merge"] = Field(
         default="drop",
-        description="A print for a bar that has closed is left out of bars, or enters the bar that is open.",
+        description="A print for a bar that has closed is not used at all, or taken as a print of the present.",
     )
     grace_ms: NotNegative = Field(
         default=0.0, description="A bar closes this long after its end; history needs none."
@@ -138,11 +138,9 @@ class Limits(Model):
     max_price_age: Duration | None = Field(default=None, description="No order on a price older than this.")
     order_rate: OrderRate | None = Field(default=None, description="So many orders in so much time.")
     stop_drawdown: Loss | None = Field(
-        default=None, description="Stop for good at this loss from the peak, such as 0.2."
+        default=None, description="Halt at this loss from the peak, such as 0.2."
     )
-    stop_daily_loss: Loss | None = Field(
-        default=None, description="Stop for good at this loss within a UTC day."
-    )
+    stop_daily_loss: Loss | None = Field(default=None, description="Halt at this loss within a UTC day.")
     on_stop: Literal["halt", "flatten"] = Field(
         default="halt", description="A stop cancels orders; flatten sells all, too."
     )
