@@ -33,7 +33,7 @@ class Command(IntEnum):
     AIM = 1  # slot, target lots
     AIM_SHARE = 2  # slot; limit: share of equity
     CANCEL = 3  # order id; gives 1 where a cancel was asked for
-    FLATTEN = 4  # account; gives the number of orders that it took
+    FLATTEN = 4  # account; gives the number of positions
     SET_TRADING_STATE = 5  # account, state, code
 
 

@@ -119,9 +119,8 @@ def aim(s: State, slot_index: int, target: Any) -> None:
     against = 0
     active = s.accounts[slot.account].state == TradingState.ACTIVE
     if slot.working_sell > 0 and target > slot.lots - slot.working_sell and active:
-        against = (
-            Side.SELL.value
-        )  # where only exits are allowed, those that work are not given up for what is denied
+        # where only exits are allowed, those that work are not given up for what is denied
+        against = Side.SELL.value
     elif slot.working_buy > 0 and target < slot.lots + slot.working_buy:
         against = Side.BUY.value
     if against != 0:

@@ -176,9 +176,8 @@ def _limits(s: State, account: Any, slot: Any, holding: Any, instrument: Any, or
             return Code.POSITION
     if account.max_gross <= 0.0 and account.max_net <= 0.0 and account.max_concentration <= 0.0:
         return Code.NONE
-    unit = (
-        max(price, instrument.price) * instrument.money_per_lot
-    )  # what is held is not worth less than it is now
+    # what is held is not worth less than it is now
+    unit = max(price, instrument.price) * instrument.money_per_lot
     equity = equity_of(s, account)
     if equity <= 0:
         return Code.GROSS_EXPOSURE

@@ -39,7 +39,7 @@ _SCALARS = {  # tag -> what its plain scalars look like, and the characters that
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - the base class annotates it so
 
 
 class _Dumper(yaml.SafeDumper):
