@@ -17,6 +17,8 @@ from typing import Annotated, Any
 
 import typer
 
+from daemon.data_cli import app as data_app
+
 FAILED = 1
 WRONG_USE = 2
 
@@ -30,6 +32,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at configurations.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(config_app, name="config")
+app.add_typer(data_app, name="data")
 
 Overrides = Annotated[
     list[str] | None,

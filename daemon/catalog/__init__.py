@@ -1,0 +1,1 @@
+"""The catalog: a folder of partitioned Parquet tapes, each with a manifest."""
