@@ -1,4 +1,4 @@
-"""CSV files, plain or gzipped, in blocks of whole lines; every row knows its line.
+"""CSV files, plain, gzipped or one in a zip, in blocks of whole lines; every row knows its line.
 
 Arrow splits the fields of a block and leaves them text. What it cannot split is looked at line by line.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,17 +32,22 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class CsvReader:
     """One CSV file; recognises its layout when it is made.
 
-    bars: whether its rows are bars. Raises DataError where the file cannot be read or its columns are not known.
+    bars: whether its rows are bars. member: the name of the file, in a zip that of the file in it. Raises DataError where the file cannot be read or its columns are not known.
     """
+
+    head_lines = 3  # so many show the layout
 
     def __init__(self, path: Path, bars: bool, mapping: Mapping[str, str], name: str) -> None:
         self.path = path
         self.rows: int | None = None
         self.done = 0.0
-        with self._open() as (file, raw):
-            self.weight = raw.seek(0, 2)
-            raw.seek(0)
-            head = [line for _ in range(3) if (line := self._head_line(file))]
+        self._bars = bars
+        self._mapping = mapping
+        self._name = name
+        with opened(path) as (file, _):
+            self.member = Path(file.name).name
+            head = [line for _ in range(self.head_lines) if (line := self._head_line(file))]
+        self.weight = path.stat().st_size
         if not head:
             raise file_error(path, "the file is empty", "take another file")
         if head[0][:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -50,43 +56,32 @@ class CsvReader:
         self.delimiter = max(",;\t|", key=texts[0].count)
         # line by line, so that what is wrong in one does not hide the next
         split = [next(csv.reader([t.replace("\r", " ")], delimiter=self.delimiter)) or [""] for t in texts]
-        self.layout: Layout = recognise_csv(split, bars, mapping, name, path)
+        self.layout: Layout = self._recognise(split)
+
+    def _recognise(self, head: list[list[str]]) -> Layout:
+        return recognise_csv(head, self._bars, self._mapping, self._name, self.path)
 
     def blocks(self, block_rows: int) -> Iterator[RawBlock]:
         """The rows, about so many at a time, and the lines that are none."""
         size = min(block_rows * BYTES_PER_ROW, MAX_BLOCK_BYTES)
-        with self._open() as (file, raw):
-            for _ in range(self.layout.header_lines):
-                file.readline()
-            line = self.layout.header_lines + 1
-            while data := file.read(size):
-                if not data.endswith(b"\n"):
-                    data += (
-                        file.readline().removesuffix(b"\n") + b"\n"
-                    )  # also where the file ends without one
-                if line == 1:
-                    data = data.removeprefix(BYTE_ORDER_MARK)
+        with opened(self.path) as (file, raw):
+            for line, data in self._pieces(file, size):
                 self.done = raw.tell() / max(self.weight, 1)
                 yield self._split(data, line)
-                line += data.count(b"\n")
         self.done = 1.0
 
-    @contextmanager
-    def _open(self) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-        # the file's content, and the file itself, whose place is the progress
-        try:
-            with self.path.open("rb") as raw:
-                if self.path.suffix == ".gz":
-                    with gzip.open(raw) as file:
-                        yield file, raw  # type: ignore[misc] # a GzipFile is read like any file
-                else:
-                    yield raw, raw
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise file_error(self.path, f"the gzip file is broken ({error})", "fetch it again") from error
-        except OSError as error:
-            raise file_error(
-                self.path, f"the file cannot be read ({error.strerror})", "correct `path`"
-            ) from error
+    def _pieces(self, file: IO[bytes], size: int) -> Iterator[tuple[int, bytes]]:
+        # whole lines after the header, about `size` bytes at a time, and the number of the first
+        for _ in range(self.layout.header_lines):
+            file.readline()
+        line = self.layout.header_lines + 1
+        while data := file.read(size):
+            if not data.endswith(b"\n"):
+                data += file.readline().removesuffix(b"\n") + b"\n"  # also where the file ends without one
+            if line == 1:
+                data = data.removeprefix(BYTE_ORDER_MARK)
+            yield line, data
+            line += data.count(b"\n")
 
     def _head_line(self, file: IO[bytes]) -> bytes:
         line = file.readline(MAX_LINE_BYTES)
@@ -169,6 +164,40 @@ class CsvReader:
                 faults.append(Fault(first + i, "", Reason.BROKEN_LINE, problem))
                 lines[i] = b""
         return b"\n".join(lines), faults
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """A file's content, unpacked if it is .gz or .zip, and the file itself, whose place is the progress.
+
+    Raises DataError where it cannot be read, and where a zip does not hold one file.
+    """
+    try:
+        with path.open("rb") as raw:
+            if path.suffix == ".gz":
+                with gzip.open(raw) as file:
+                    yield file, raw  # type: ignore[misc] # a GzipFile is read like any file
+            elif path.suffix == ".zip":
+                with zipfile.ZipFile(raw) as archive, archive.open(_only_member(path, archive)) as file:
+                    yield file, raw
+            else:
+                yield raw, raw
+    except (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
+        what = "gzip" if path.suffix == ".gz" else "zip"
+        raise file_error(path, f"the {what} file is broken ({error})", "fetch it again") from error
+    except OSError as error:
+        raise file_error(path, f"the file cannot be read ({error.strerror})", "correct `path`") from error
+
+
+def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    if len(members) != 1:
+        raise file_error(
+            path, f"the zip has {len(members)} files", "unpack it, and name the one that is meant"
+        )
+    if members[0].flag_bits & 1:
+        raise file_error(path, "the zip is encrypted", "unpack it")
+    return members[0]
 
 
 def _torn(line: bytes) -> str:
