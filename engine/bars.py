@@ -3,6 +3,9 @@
 A bar covers [start, end) of the venue's time and is closed when engine time reaches its end plus the grace. Until then
 the bar after it may be open too, so that a print that arrives early for it is not lost. A print for a bar that has
 closed is late: it is counted, and enters the open bar or none, as configured. A stretch without prints has no bar.
+
+Bars may also be cut by a number of rows, by volume or by value traded: such a bar is closed by the row with which it has
+enough, and may hold more than that, for a row is not divided. It ends a nanosecond after that row.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import numpy as np
 
 from engine.features import advance_features
 from engine.jit import inline, jit
-from engine.records import NEVER, NO_TIME, RowKind, State, Ticks
+from engine.records import NEVER, NO_TIME, BarKind, RowKind, State, Ticks
 
 
 @inline
@@ -32,6 +35,56 @@ def take_run(series: Any, t: Ticks, first: int, end: int) -> None:
     series.volume = volume
     series.close = t.price[end - 1]
     series.count += end - first
+
+
+@inline
+def _measure(series: Any, price: float, size: float) -> float:
+    """What a row adds to a bar that is not cut by time."""
+    if series.kind == BarKind.TICKS:
+        return 1.0
+    return size if series.kind == BarKind.VOLUME else price * size
+
+
+@jit
+def take_cut_run(series: Any, t: Ticks, first: int, end: int) -> None:
+    """Rows [first, end) enter the open bar of a series, of an instrument that has bars which are not cut by time."""
+    take_run(series, t, first, end)
+    if series.kind == BarKind.TIME:
+        return
+    for i in range(first, end):
+        series.amount += _measure(series, t.price[i], t.size[i])
+        series.end = max(series.end, t.ts_event[i] + 1)
+
+
+@jit
+def cut_end(series: Any, t: Ticks, first: int, end: int) -> int:
+    """One past the first of the rows [first, end) with which the open bar has enough; else `end`."""
+    amount = series.amount
+    for i in range(first, end):
+        amount += _measure(series, t.price[i], t.size[i])
+        if amount >= series.threshold:
+            return i + 1
+    return end
+
+
+@jit
+def _enter_cut(series: Any, ts: int, price: float, size: float) -> None:
+    """One row enters a bar that is not cut by time, or opens it."""
+    if series.count == 0:
+        series.start = ts
+        series.end = ts
+        series.open = price
+        series.high = price
+        series.low = price
+        series.volume = 0.0
+        series.amount = 0.0
+    series.high = max(series.high, price)
+    series.low = min(series.low, price)
+    series.close = price
+    series.volume += size
+    series.count += 1
+    series.amount += _measure(series, price, size)
+    series.end = max(series.end, ts + 1)
 
 
 @inline
@@ -73,19 +126,21 @@ def refresh_quiet(s: State, k: int) -> None:
         series = s.series[i]
         if series.count == 0:
             quiet_until = NO_TIME
-        else:
+        elif series.kind == BarKind.TIME:
             quiet_from = max(quiet_from, series.start)
             quiet_until = min(quiet_until, series.end)
     instrument.quiet_from = quiet_from
     instrument.quiet_until = quiet_until
 
 
-@jit
+@inline
 def is_late(s: State, k: int, ts_event: int) -> bool:
     """Whether a row of that venue time belongs to a bar of instrument k that has closed."""
     instrument = s.instruments[k]
     for i in range(instrument.first_series, instrument.first_series + instrument.n_series):
         series = s.series[i]
+        if series.kind != BarKind.TIME:
+            continue  # such a bar takes rows as they come
         if series.count > 0:
             if ts_event < series.start:
                 return True
@@ -101,7 +156,9 @@ def take_row(s: State, k: int, ts_event: int, price: float, size: float) -> None
     instrument = s.instruments[k]
     for i in range(instrument.first_series, instrument.first_series + instrument.n_series):
         series = s.series[i]
-        if series.count == 0:
+        if series.kind != BarKind.TIME:
+            _enter_cut(series, ts_event, price, size)
+        elif series.count == 0:
             # a print that is late for its own bar opens, if it may, the bar of the present
             ts = ts_event if series.bars == 0 or ts_event >= series.end else max(series.end, c.now)
             _open_bar(series, ts, price, size)
@@ -147,6 +204,25 @@ def _close_bar(s: State, series: Any) -> None:
 
 
 @jit
+def close_cut_bars(s: State, k: int) -> None:
+    """Close the bars of instrument k that have enough rows, volume or value; `clock.cut` says whether one did."""
+    c = s.clock[0]
+    instrument = s.instruments[k]
+    for i in range(instrument.first_series, instrument.first_series + instrument.n_series):
+        series = s.series[i]
+        if series.kind != BarKind.TIME and series.count > 0 and series.amount >= series.threshold:
+            if not c.cut:
+                c.cut = 1
+                c.closing += 1
+            _close_bar(s, series)
+            series.closing = c.closing
+            series.amount = 0.0
+            advance_features(series, s.bars, s.features)
+            instrument.quiet_until = NO_TIME  # the next row opens a bar
+            c.bars += 1
+
+
+@inline
 def close_due_bars(s: State) -> None:
     """Close the bars that are due at the engine's time, by instrument, and find when the next is due."""
     c = s.clock[0]
@@ -154,6 +230,8 @@ def close_due_bars(s: State) -> None:
     due = NEVER
     for i in range(len(s.series)):
         series = s.series[i]
+        if series.kind != BarKind.TIME:
+            continue
         if series.count > 0 and series.end + c.grace_ns <= c.now:
             _close_bar(s, series)
             series.closing = c.closing

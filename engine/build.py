@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.features import FeatureKind, FeatureSpec, parse_feature
+from engine.features import AccountFeature, FeatureKind, FeatureSpec, parse_feature
 from engine.policies import Policy
 from engine.records import (
     DAY,
@@ -16,6 +16,7 @@ from engine.records import (
     NONE,
     RECORD_TYPES,
     TICK_DTYPES,
+    BarKind,
     SizeKind,
     State,
     Ticks,
@@ -23,6 +24,7 @@ from engine.records import (
 )
 from engine.spec import EngineSpec, SpecError, StrategySpec
 
+SeriesKey = tuple[int, int, float]  # instrument, BarKind, and its length or threshold
 FIRST_ORDERS = 64  # places of the order pool at first; it grows
 FIRST_EVENTS = 4096  # places of the outboxes at first
 EQUITY_ROOM = 4096
@@ -59,22 +61,42 @@ def units_of(lots: int, lot_size: float) -> float:
     return lots / inverse if inverse and 1.0 / inverse == lot_size else lots * lot_size
 
 
+def worth(instrument: Any, lots: int, price: float) -> float:
+    """What the lots are worth at the price, in money units before rounding: `engine.ledger.amount_of` for Python."""
+    if instrument.lots_per_money > 1.0:
+        return float(price * lots / instrument.lots_per_money)
+    return float(price * (lots * instrument.money_per_lot))
+
+
 def build(spec: EngineSpec) -> State:
     """The state of a new engine."""
     spec.check()
     account_index = {a.name: i for i, a in enumerate(spec.accounts)}
     instrument_index = {s.name: i for i, s in enumerate(spec.instruments)}
 
-    # series: by instrument, then timeframe
-    keys = sorted({(instrument_index[n], s.timeframe_ns) for s in spec.strategies for n in s.instruments})
-    wanted: dict[tuple[int, int], list[FeatureSpec]] = {key: [] for key in keys}
+    # series: by instrument, then what cuts its bars
+    parsed = {s.name: [_timed(s, f) for f in s.features] for s in spec.strategies}
+    keys = sorted(
+        {
+            (instrument_index[name], *bars)
+            for s in spec.strategies
+            for name in s.instruments
+            for bars in (
+                _bars(s),
+                *((BarKind.TIME, float(ns)) for ns in s.also),
+                *(b for b, _ in parsed[s.name]),
+            )
+        }
+    )
+    wanted: dict[SeriesKey, list[FeatureSpec]] = {key: [] for key in keys}
     history = dict.fromkeys(keys, 1)
-    parsed = {s.name: [parse_feature(f) for f in s.features] for s in spec.strategies}
     for strategy in spec.strategies:
         for name in strategy.instruments:
-            key = (instrument_index[name], strategy.timeframe_ns)
-            history[key] = max(history[key], strategy.history)
-            for feature in parsed[strategy.name]:
+            k = instrument_index[name]
+            for bars in (_bars(strategy), *((BarKind.TIME, float(ns)) for ns in strategy.also)):
+                history[k, *bars] = max(history[k, *bars], strategy.history)
+            for bars, feature in parsed[strategy.name]:
+                key = (k, *bars)
                 if isinstance(feature, FeatureSpec) and feature not in wanted[key]:
                     wanted[key].append(feature)
                     history[key] = max(history[key], feature.bars)
@@ -82,14 +104,18 @@ def build(spec: EngineSpec) -> State:
     types = RECORD_TYPES
     series = records(len(keys), types.series)
     features = records(sum(len(w) for w in wanted.values()), types.features)
-    feature_index: dict[tuple[tuple[int, int], FeatureSpec], int] = {}
+    feature_index: dict[tuple[SeriesKey, FeatureSpec], int] = {}
     first_bar = 0
     for i, key in enumerate(keys):
         row = series[i]
-        row.instrument, row.timeframe = key
-        row.origin = spec.instruments[key[0]].day_offset_ns
-        if row.timeframe % (7 * DAY) == 0:
-            row.origin += 4 * DAY  # weeks begin on Monday; 1970-01-01 was a Thursday
+        row.instrument, row.kind = key[:2]
+        if row.kind == BarKind.TIME:
+            row.timeframe = int(key[2])
+            row.origin = spec.instruments[key[0]].day_offset_ns
+            if row.timeframe % (7 * DAY) == 0:
+                row.origin += 4 * DAY  # weeks begin on Monday; 1970-01-01 was a Thursday
+        else:
+            row.threshold = key[2]
         row.end = NO_TIME
         row.capacity = 1 << (history[key] - 1).bit_length()
         row.first_bar = first_bar
@@ -104,7 +130,7 @@ def build(spec: EngineSpec) -> State:
                 f.n2 = f.n1  # the bar at which its sum is next taken afresh
             feature_index[key, feature] = len(feature_index)
 
-    instruments = _instruments(spec, series)
+    instruments, sessions = _instruments(spec, series)
     accounts, holdings, order_times = _accounts(spec)
     holding_index = {(h.account, h.instrument): i for i, h in enumerate(holdings)}
 
@@ -137,12 +163,11 @@ def build(spec: EngineSpec) -> State:
             slot.first_feature = len(observed)
             slot.series = NONE
             if i < len(spec.strategies):
-                key = (k, given.timeframe_ns)
-                slot.series = keys.index(key)
+                slot.series = keys.index((k, *_bars(given)))
                 slot.n_features = len(given.features)
                 observed.extend(
-                    feature_index[key, f] if isinstance(f, FeatureSpec) else ~int(f)
-                    for f in parsed[given.name]
+                    feature_index[(k, *bars), f] if isinstance(f, FeatureSpec) else ~int(f)
+                    for bars, f in parsed[given.name]
                 )
             n_slots += 1
         if given.policy != Policy.PYTHON and given.size_kind == SizeKind.UNITS:
@@ -169,11 +194,12 @@ def build(spec: EngineSpec) -> State:
     c = clock[0]
     c.now = NO_TIME
     c.due = c.series_due = c.order_due = c.timer_due = NEVER
+    c.accrual_due = NEVER  # the first row says on which day interest begins to accrue
     c.grace_ns, c.merge_late, c.trade_from = spec.grace_ns, int(spec.merge_late), spec.trade_from
     c.next_order_id = 1
     c.deciding_slots = sum(len(s.instruments) for s in spec.strategies)
     c.cursor = 2 * c.deciding_slots
-    orders = records(FIRST_ORDERS + 2 * n_slots, types.orders)
+    orders = records(FIRST_ORDERS + 4 * n_slots, types.orders)
     chain_free(orders, 0)
     c.free_orders = len(orders)
 
@@ -193,6 +219,9 @@ def build(spec: EngineSpec) -> State:
         order_times=order_times,
         observed=np.array(observed, np.int64),
         subscribers=np.array(subscribers, np.int64),
+        sessions=sessions,
+        wish=records(1, types.wish),
+        terms=records(3, types.terms),
         orders=orders,
         timers=records(0, types.timers),
         taken=np.zeros(len(accounts), np.int64),
@@ -204,7 +233,32 @@ def build(spec: EngineSpec) -> State:
     )
 
 
-def _instruments(spec: EngineSpec, series: Any) -> Any:
+def _bars(strategy: StrategySpec) -> tuple[int, float]:
+    by_time = strategy.bar_kind == BarKind.TIME
+    return int(strategy.bar_kind), float(strategy.timeframe_ns if by_time else strategy.bar_size)
+
+
+def _timed(strategy: StrategySpec, name: str) -> tuple[tuple[int, float], FeatureSpec | AccountFeature]:
+    """A feature and the bars it is of: "sma_20" of the strategy's own, "sma_20@3600000000000" of those so long in ns."""
+    base, _, timeframe = name.partition("@")
+    return ((int(BarKind.TIME), float(timeframe)) if timeframe else _bars(strategy)), parse_feature(base)
+
+
+def _sessions(spec: EngineSpec) -> tuple[Any, dict[str, tuple[int, int]]]:
+    """All calendars' sessions, and where each calendar's lie: (first, how many)."""
+    parts, where, n = [records(0, RECORD_TYPES.sessions)], {"": (0, 0)}, 0
+    for name, given in spec.calendars.items():
+        rows = records(len(given.opens), RECORD_TYPES.sessions)
+        rows["open"], rows["close"] = given.opens, given.closes
+        rows["before"][1:] = np.cumsum(rows["close"] - rows["open"])[:-1]
+        where[name] = n, len(rows)
+        n += len(rows)
+        parts.append(rows)
+    return np.concatenate(parts).view(np.recarray), where
+
+
+def _instruments(spec: EngineSpec, series: Any) -> tuple[Any, Any]:
+    sessions, where = _sessions(spec)
     rows = records(len(spec.instruments), RECORD_TYPES.instruments)
     currencies = sorted({i.currency for i in spec.instruments} | {a.currency for a in spec.accounts})
     for k, given in enumerate(spec.instruments):
@@ -212,6 +266,11 @@ def _instruments(spec: EngineSpec, series: Any) -> Any:
         scale = spec.scale(given.currency)
         row.tick_size, row.lot_size = given.tick_size, given.lot_size
         row.money_per_lot = given.lot_size * scale
+        inverse = round(1.0 / row.money_per_lot)
+        # lots of 1e-8 at 1e6 to one: a lot at a price of 1 is a hundredth of a unit, and dividing by 100 is exact
+        row.lots_per_money = (
+            inverse if inverse > 1 and abs(inverse * row.money_per_lot - 1.0) < 1e-12 else 1.0
+        )
         row.taker_bps, row.maker_bps = given.taker_bps, given.maker_bps
         row.fee_per_lot = given.fee_per_unit * given.lot_size * scale
         row.fee_min = round(given.fee_min * scale)
@@ -225,11 +284,15 @@ def _instruments(spec: EngineSpec, series: Any) -> Any:
         row.high_trigger = np.inf
         row.ts = NO_TIME
         row.first_order = row.last_order = NONE
+        row.order_due = NEVER
+        row.near = row.last_near = row.below = row.above = NONE
+        row.first_session, row.n_sessions = where[given.calendar]
         mine = [i for i in range(len(series)) if series[i].instrument == k]
         row.first_series, row.n_series = (mine[0] if mine else 0), len(mine)
         row.quiet_from = NO_TIME
         row.quiet_until = NO_TIME if mine else NEVER
-    return rows
+        row.n_cuts = sum(int(series[i].kind != BarKind.TIME) for i in mine)
+    return rows, sessions
 
 
 def _accounts(spec: EngineSpec) -> tuple[Any, Any, Any]:
@@ -256,6 +319,11 @@ def _accounts(spec: EngineSpec) -> tuple[Any, Any, Any]:
         n_times += limits.rate_orders
         row.stop_drawdown, row.stop_daily_loss = limits.stop_drawdown, limits.stop_daily_loss
         row.stop_flattens, row.cuts = limits.stop_flattens, limits.resize
+        if given.margin:
+            row.leverage, row.maintenance = given.margin.leverage, given.margin.maintenance
+            row.borrow_rate = given.margin.borrow_rate
+            row.debit_rate, row.credit_rate = given.margin.debit_rate, given.margin.credit_rate
+        row.guarded = bool(given.margin or limits.stop_drawdown or limits.stop_daily_loss)
         row.currency = currencies.index(given.currency)
         row.first_holding = len(held)
         held += [(a, k) for k, i in enumerate(spec.instruments) if i.currency == given.currency]

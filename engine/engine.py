@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import struct
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -13,7 +13,9 @@ import numpy as np
 from engine.build import build, chain_free, lots_of, no_ticks, records
 from engine.kernel import Command, kernel
 from engine.records import (
+    DAY,
     NEVER,
+    NO_TIME,
     NONE,
     RECORD_TYPES,
     TICK_DTYPES,
@@ -23,11 +25,14 @@ from engine.records import (
     Outcome,
     Side,
     State,
+    Status,
     Ticks,
     TimeInForce,
     TradingState,
+    Trail,
 )
-from engine.spec import EngineSpec
+from engine.snapshot import Snapshot, copied, live_orders, state_hash, taken_back
+from engine.spec import EngineSpec, accrues
 from engine.table import TABLE_LENGTH, fill_table, fill_ticks
 
 
@@ -74,6 +79,9 @@ class Actor(Protocol):
     def timer(self, timer_id: int) -> None:
         """A timer fired."""
 
+    def action(self, event: int) -> None:
+        """A corporate action happened to an instrument that the strategy trades."""
+
     def stop(self) -> None:
         """The tape has ended."""
 
@@ -92,21 +100,30 @@ class Events(NamedTuple):
     equity: np.ndarray[Any, Any]  # (k,) EQUITY
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """Everything that a restored engine needs to go on as if it had never stopped."""
+class Terms(NamedTuple):
+    """What the owner of an order asks for, as the record TERMS has it; 0 where the order has no such price."""
 
-    arrays: dict[str, np.ndarray[Any, Any]]
-    actors: dict[str, Any]  # strategy name -> what it saved, or None
-    spec: str  # a hash of the engine's specification
+    side: int
+    type: int
+    tif: int
+    lots: int
+    tag: int = 0
+    limit: float = 0.0
+    stop: float = 0.0
+    trail: float = 0.0  # the distance of a trailing stop
+    trail_kind: int = Trail.AMOUNT
+    expires: int = NEVER  # of a GTD order, ns UTC
+    post_only: bool = False
+    reduce_only: bool = False
 
 
-_SUBMIT, _AIM, _AIM_SHARE, _CANCEL, _FLATTEN, _SET_TRADING_STATE = (int(c) for c in Command)
-
-# fields of the clock that say where the loop stands in a batch, or which depend on capacities
-_SCRATCH = ("row", "cursor", "n_events", "n_equity", "n_observations", "n_calls", "free_order", "free_orders")
+_WISH = struct.Struct("=qqqqd")  # the record WISH
+_TERMS = struct.Struct("=qqqqqdddqqqq")  # the record TERMS
+(
+    _SUBMIT, _AIM, _AIM_SHARE, _CANCEL, _FLATTEN, _SET_TRADING_STATE, _SUBMIT_PAIR, _SUBMIT_BRACKET, _AMEND,
+    _DISCONNECT, _DEPOSIT,
+) = (int(c) for c in Command if c)  # fmt: skip
 OUTBOX_ROWS = 1 << 17  # a batch that causes more than this is handed over in parts
-_OUTBOXES = ("taken", "observation", "events", "equity", "observations", "calls")
 
 
 class Engine:
@@ -127,6 +144,7 @@ class Engine:
         self._drained: list[Events] = []
         self._at: Any = None  # what the entries take
         self._busy = False
+        self._accrues = any(accrues(a) for a in spec.accounts)
         self.instrument_index = {i.name: k for k, i in enumerate(spec.instruments)}
         self.account_index = {a.name: k for k, a in enumerate(spec.accounts)}
         self._slot_instruments = [spec.instruments[k] for k in self.state.slots["instrument"]]
@@ -166,6 +184,11 @@ class Engine:
                     f"column {name} is {column.dtype} with {len(column)} rows; "
                     f"wanted are {n} contiguous rows of {dtype}"
                 )
+        if (
+            self._accrues and n and self._clock["now"] == NO_TIME
+        ):  # interest accrues from the first midnight on
+            self._clock["accrual_due"] = (int(ticks.ts_recv[0]) // DAY + 1) * DAY
+            self._timers_changed()
         self._ticks = ticks
         self._columns = tuple(memoryview(c) for c in ticks) if self.actors else ()  # type: ignore[arg-type]
         self._row[0] = 0
@@ -173,7 +196,7 @@ class Engine:
             fill_ticks(self._table, ticks)
         else:
             self._at = (self.state, ticks)
-        advance = self._kernel.advance
+        advance = self._kernel.run
         with self._asking():
             while (outcome := advance(self._at)) != Outcome.DONE:
                 if outcome == Outcome.CALLS:
@@ -238,11 +261,64 @@ class Engine:
         limit: float = 0.0,
         stop: float = 0.0,
         tag: int = 0,
+        trail: float = 0.0,
+        trail_kind: Trail = Trail.AMOUNT,
+        expires: int = NEVER,
+        post_only: bool = False,
+        reduce_only: bool = False,
     ) -> int:
-        """Put an order before the gate; its id. What became of it is in the events."""
+        """Put an order before the gate; its id. What became of it is in the events. The arguments are those of Terms."""
         self._check_slot(slot)
-        prices = float(limit), float(stop)
-        return self._wish(_SUBMIT, slot, int(side), int(type_), int(tif), lots, tag, *prices)
+        prices = float(limit), float(stop), float(trail)
+        _TERMS.pack_into(
+            self._terms, 0, side, type_, tif, lots, tag, *prices, trail_kind, expires, post_only, reduce_only
+        )
+        return self._wish(_SUBMIT, slot)
+
+    def submit_pair(self, slot: int, first: Terms, second: Terms) -> tuple[int, int]:
+        """Put two orders of one quantity before the gate, of which one cancels the other; their ids.
+
+        What one fills the other loses. Both pass the gate, or both are denied.
+        """
+        self._check_slot(slot)
+        if first.lots != second.lots:
+            raise EngineError(f"a pair of {first.lots} and {second.lots} lots; both must have the same")
+        self._set_terms(first, second)
+        order_id = self._wish(_SUBMIT_PAIR, slot)
+        return order_id, order_id + 1
+
+    def submit_bracket(self, slot: int, parent: Terms, children: Sequence[Terms]) -> tuple[int, ...]:
+        """Put a parent and one or two children before the gate; their ids, the parent's first.
+
+        Each fill of the parent releases as much of the children, which take its quantity and the other side, only
+        reduce, and are a pair. All pass the gate, or all are denied.
+        """
+        self._check_slot(slot)
+        if not 1 <= len(children) <= 2:
+            raise EngineError(f"a bracket of {len(children)} children; it has one or two")
+        self._set_terms(parent, *children)
+        order_id = self._wish(_SUBMIT_BRACKET, slot, len(children))
+        return tuple(range(order_id, order_id + 1 + len(children)))
+
+    def amend(
+        self, order_id: int, lots: int | None = None, limit: float | None = None, stop: float | None = None
+    ) -> Code | None:
+        """Ask for another quantity or other prices of a live order; NONE, or why the gate refused, or None: no such order.
+
+        lots: all of it, what has filled included. The order keeps its terms until the broker takes the new ones.
+        """
+        if 0 in (lots, limit, stop):
+            raise EngineError("an amend to nothing; give what is to change, and cancel what is to go")
+        orders = self.state.orders.view(np.ndarray)
+        alive = (orders["id"] == order_id) & (orders["status"] <= Status.PENDING_CANCEL)
+        if order_id < 1 or not alive.any():
+            return None
+        self._set_terms(Terms(0, 0, 0, lots or 0, limit=limit or 0.0, stop=stop or 0.0))
+        return Code(self._wish(_AMEND, order_id))
+
+    def _set_terms(self, *orders: Terms) -> None:
+        for i, terms in enumerate(orders):
+            _TERMS.pack_into(self._terms, i * _TERMS.size, *terms)
 
     def aim(self, slot: int, lots: int) -> None:
         """Bring the slot's position to `lots` with a market order, counting what is working."""
@@ -252,7 +328,7 @@ class Engine:
     def aim_share(self, slot: int, share: float) -> None:
         """Bring the slot's position to a share of the account's equity, as the compiled rules measure it."""
         self._check_slot(slot)
-        self._wish(_AIM_SHARE, slot, limit=float(share))
+        self._wish(_AIM_SHARE, slot, x=float(share))
 
     def cancel(self, order_id: int) -> bool:
         """Ask to cancel a live order; false where none of that id is live, or a cancel is on its way."""
@@ -261,6 +337,19 @@ class Engine:
     def flatten(self, account: str) -> int:
         """Cancel the account's orders and close its positions at the market; how many positions."""
         return self._wish(_FLATTEN, self.account_index[account])
+
+    def disconnect(self, strategy: str) -> None:
+        """Tell that a strategy's actor is gone: its working orders are cancelled, unless its spec says otherwise."""
+        for i, given in enumerate(self.spec.strategies):
+            if given.name == strategy:
+                if given.cancel_on_disconnect:
+                    self._wish(_DISCONNECT, i)
+                return
+        raise KeyError(strategy)
+
+    def deposit(self, account: str, amount: int) -> bool:
+        """Pay money units in, or out where negative; false where more is asked for than is free: then nothing moves."""
+        return bool(self._wish(_DEPOSIT, self.account_index[account], amount))
 
     def set_trading_state(self, account: str, state: TradingState) -> None:
         """An operator's switch: ACTIVE, REDUCE_ONLY or HALTED."""
@@ -279,21 +368,11 @@ class Engine:
                 return slot
         raise KeyError(f"account {account!r} and {instrument!r} are of different currencies")
 
-    def _wish(
-        self,
-        what: int,
-        a: int,
-        b: int = 0,
-        c: int = 0,
-        d: int = 0,
-        lots: int = 0,
-        tag: int = 0,
-        limit: float = 0.0,
-        stop: float = 0.0,
-    ) -> int:
+    def _wish(self, what: int, a: int, b: int = 0, c: int = 0, x: float = 0.0) -> int:
         """Have a Command carried out; between two batches, the actors hear of it at once."""
         self._reserve_room()
-        result = int(self._kernel.command(self._at, what, a, b, c, d, lots, tag, limit, stop))
+        _WISH.pack_into(self._wishes, 0, what, a, b, c, x)
+        result = int(self._kernel.run(self._at))
         if not self._busy:
             with self._asking():
                 self._answer()
@@ -337,19 +416,15 @@ class Engine:
     def _timers_changed(self) -> None:
         c = self.state.clock[0]
         c.timer_due = self.state.timers["at"].min() if len(self.state.timers) else NEVER
-        c.due = min(c.series_due, c.order_due, c.timer_due)
+        c.due = min(c.series_due, c.order_due, c.timer_due, c.accrual_due)
 
     # -- snapshots ------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         """A copy of the whole state, between two batches."""
         self._drain()
-        arrays = {
-            n: np.array(a) for n, a in zip(State._fields, self.state, strict=True) if n not in _OUTBOXES
-        }
-        return Snapshot(
-            arrays, {name: actor.save() for name, actor in self.actors.items()}, self._spec_hash()
-        )
+        actors = {name: actor.save() for name, actor in self.actors.items()}
+        return Snapshot(copied(self.state), actors, self._spec_hash())
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take on the state of a snapshot; the engine must be of the same spec, and started if it has actors.
@@ -358,22 +433,17 @@ class Engine:
         """
         if snapshot.spec != self._spec_hash():
             raise SnapshotError("the snapshot is of another engine: its specification differs")
-        if missing := set(State._fields) - set(_OUTBOXES) - set(snapshot.arrays):
-            raise SnapshotError(f"the snapshot lacks {', '.join(sorted(missing))}")
-        replaced = {}
-        for name, array in snapshot.arrays.items():
-            mine = getattr(self.state, name)
-            if array.dtype != mine.dtype or (name not in ("orders", "timers") and array.shape != mine.shape):
-                raise SnapshotError(f"the snapshot is of another engine: its {name} differ in shape")
-            copy = np.array(array)
-            replaced[name] = copy.view(np.recarray) if copy.dtype.names else copy
+        try:
+            state = taken_back(self.state, snapshot)
+        except ValueError as error:
+            raise SnapshotError(str(error)) from None
         lost = [name for name in self.actors if snapshot.actors.get(name) is None]
         if lost:
             raise SnapshotError(
                 f"no saved state for {', '.join(lost)}: give the strategy state_dict and load_state_dict, "
                 "or replay the tape from its start"
             )
-        self.state = self.state._replace(**replaced)
+        self.state = state
         self._drained = []
         self._bind()
         for strategy in self.spec.strategies:
@@ -386,45 +456,11 @@ class Engine:
 
     def state_hash(self) -> str:
         """A hash of the live state: equal for equal tapes however they were cut; capacities do not enter it."""
-        digest = hashlib.blake2b(digest_size=16)
-        s = self.state
-        clock = np.array(s.clock)
-        for name in _SCRATCH:
-            clock[name] = 0
-        instruments = np.array(s.instruments)
-        instruments["first_order"] = instruments["last_order"] = 0
-        for array in (
-            clock,
-            instruments,
-            s.series,
-            s.features,
-            s.strategies,
-            s.slots,
-            s.holdings,
-            s.accounts,
-        ):
-            digest.update(np.ascontiguousarray(array).tobytes())
-        digest.update(s.denied.tobytes() + s.order_times.tobytes())
-        for series in s.series:
-            kept = min(int(series.bars), int(series.capacity))
-            places = (np.arange(series.bars - kept, series.bars) & (series.capacity - 1)) + series.first_bar
-            digest.update(s.bars[places].tobytes())
-        for place in self.live_orders():
-            order = s.orders[place].copy()
-            order["next"] = order["previous"] = 0
-            digest.update(order.tobytes())
-        digest.update(s.timers[s.timers["at"] != NEVER].tobytes())
-        return digest.hexdigest()
+        return state_hash(self.state)
 
     def live_orders(self) -> list[int]:
-        """Places of the working orders in `state.orders`, by instrument, in order of arrival."""
-        places = []
-        for instrument in self.state.instruments:
-            place = int(instrument.first_order)
-            while place != NONE:
-                places.append(place)
-                place = int(self.state.orders[place].next)
-        return places
+        """Places of the working orders in `state.orders`, by instrument, in order of submission."""
+        return live_orders(self.state)
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
@@ -450,7 +486,9 @@ class Engine:
         self._outboxes = tuple(a.view(np.ndarray) for a in (s.events, s.observations, s.equity))
         self._outbox_rows = min(len(s.events), len(s.calls), len(s.observations) // len(s.observation))
         self._worst_without_orders = 8 * len(s.slots) + len(s.timers) + 64
-        self._orders_wanted = 2 * len(s.slots) + 2
+        self._orders_wanted = 2 * len(s.slots) + 8
+        self._wishes = memoryview(s.wish.view(np.uint8).view(np.ndarray))
+        self._terms = memoryview(s.terms.view(np.uint8).view(np.ndarray))
         self._call_kinds = memoryview(s.calls["kind"].view(np.ndarray))
         self._call_strategies = memoryview(s.calls["strategy"].view(np.ndarray))
         self._call_indices = memoryview(s.calls["index"].view(np.ndarray))
@@ -549,5 +587,6 @@ def _handlers(actor: Actor) -> tuple[Callable[[int], None], ...]:
         Call.FILL: actor.fill,
         Call.ORDER: actor.order,
         Call.TIMER: actor.timer,
+        Call.ACTION: actor.action,
     }
     return tuple(handlers[call] for call in Call)

@@ -294,7 +294,7 @@ def _past_return(f: Any, series: Any, bars: Any) -> None:
         f.value = ratio - 1.0 if f.kind == FeatureKind.RETURN else math.log(ratio)
 
 
-@jit
+@inline
 def advance_features(series: Any, bars: Any, features: Any) -> None:
     """Take the newest bar of the series into each of its indicators."""
     newest = bars[_back(series, 0)]
@@ -326,6 +326,33 @@ def advance_features(series: Any, bars: Any, features: Any) -> None:
             _realized_vol(f, series, bars)
         elif kind == FeatureKind.VOLUME_Z:
             _volume_z(f, series, bars)
+
+
+@jit
+def rescale_features(series: Any, features: Any, price: float, volume: float) -> None:
+    """Bring a series' indicators to prices and volumes that are multiplied so, as if they had always been."""
+    for i in range(series.first_feature, series.first_feature + series.n_features):
+        f = features[i]
+        kind = f.kind
+        if kind == FeatureKind.VOLUME:
+            f.value *= volume
+        elif kind == FeatureKind.RSI:
+            f.s0 *= price
+            f.s1 *= price
+            f.s2 *= price
+        elif (
+            kind == FeatureKind.CLOSE
+            or kind == FeatureKind.SMA
+            or kind == FeatureKind.EMA
+            or kind == FeatureKind.MACD
+            or kind == FeatureKind.MACD_SIGNAL
+            or kind == FeatureKind.MACD_HIST
+            or kind == FeatureKind.ATR
+        ):
+            f.value *= price
+            f.s0 *= price
+            f.s1 *= price
+            f.s2 *= price
 
 
 @inline

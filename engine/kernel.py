@@ -1,7 +1,8 @@
-"""The compiled entries: how Python reaches the loop. A call costs 0.2 microseconds.
+"""The compiled entry: how Python reaches the engine's functions. A call costs 0.2 microseconds.
 
-An entry takes the address of the table that `fill_table` wrote; where compilation is switched off, the pair of State
-and Ticks instead.
+It takes the address of the table that `fill_table` wrote; where compilation is switched off, the pair of State and Ticks
+instead. What an owner wishes stands in `State.wish`; where nothing does, the loop goes on. There is one entry only, as
+each costs its compilation.
 
 Nothing is compiled at import: `kernel()` compiles on first use, or loads what the cache folder holds, where the
 program around the engine has named one (`numba.config.CACHE_DIR`, which must be keyed by the engine's sources: numba's
@@ -17,62 +18,87 @@ from typing import Any, NamedTuple
 
 from numba.core import types
 
+from engine.cancel import cancel_order, cancel_strategy, find_order
+from engine.cash import deposit
+from engine.guards import flatten, set_trading_state
 from engine.jit import entry, setting
 from engine.loop import advance
-from engine.orders import cancel_order, find_order
 from engine.policies import aim, aim_share
 from engine.records import NONE, Code
-from engine.risk import flatten, set_trading_state, submit
-from engine.table import state_at
+from engine.submit import amend_order, submit, submit_bracket, submit_pair
+from engine.table import state_at, ticks_at
 
 
 class Command(IntEnum):
-    """What `command` does, and with which arguments; unused ones are 0."""
+    """What an owner wishes, and with which of a, b, c and x; unused ones are 0."""
 
-    SUBMIT = 0  # slot, side, type, time in force, lots, tag, limit, stop; gives the order's id
-    AIM = 1  # slot, target lots
-    AIM_SHARE = 2  # slot; limit: share of equity
-    CANCEL = 3  # order id; gives 1 where a cancel was asked for
-    FLATTEN = 4  # account; gives the number of positions
-    SET_TRADING_STATE = 5  # account, state, code
+    NONE = 0  # nothing: the loop goes on; gives an Outcome
+    SUBMIT = 1  # slot; gives the order's id
+    AIM = 2  # slot, target lots
+    AIM_SHARE = 3  # slot; x: share of equity
+    CANCEL = 4  # order id; gives 1 where a cancel was asked for: not of an order that flattens the account
+    FLATTEN = 5  # account; gives the number of positions
+    SET_TRADING_STATE = 6  # account, state, code
+    SUBMIT_PAIR = 7  # slot; gives the first order's id
+    SUBMIT_BRACKET = 8  # slot, number of children; gives the parent's id
+    AMEND = 9  # order id; gives a Code: NONE where the gate let the new terms pass
+    DISCONNECT = 10  # strategy
+    DEPOSIT = 11  # account, amount in money units; gives 1, or 0 where there is not so much to withdraw
 
 
-def command(
-    at: Any, what: int, a: int, b: int, c: int, d: int, lots: int, tag: int, limit: float, stop: float
-) -> int:
-    """Carry out what an owner wishes; all in one function, as each entry costs its compilation."""
+def run(at: Any) -> int:
+    """Do what stands in the wish, or go on with the batch; what that gave. The terms of orders are in `State.terms`."""
     s = state_at(at)
+    wish = s.wish[0]
+    what = wish.what
+    if what == Command.NONE:
+        return advance(s, ticks_at(at))
+    wish.what = Command.NONE
+    a = wish.a
     if what == Command.SUBMIT:
-        return submit(s, a, b, c, d, lots, limit, stop, tag)
+        return submit(s, a)
+    if what == Command.SUBMIT_PAIR:
+        return submit_pair(s, a)
+    if what == Command.SUBMIT_BRACKET:
+        return submit_bracket(s, a, wish.b)
+    if what == Command.AMEND:
+        place = find_order(s, a)
+        if place == NONE or s.orders[place].exit == 2:
+            return Code.GROUP.value
+        return amend_order(s, place)
     if what == Command.AIM:
-        aim(s, a, b)
+        aim(s, a, wish.b)
     elif what == Command.AIM_SHARE:
-        aim_share(s, a, limit)
+        aim_share(s, a, wish.x)
     elif what == Command.CANCEL:
         place = find_order(s, a)
-        return 0 if place == NONE else int(cancel_order(s, place, Code.NONE.value))
+        if place == NONE or s.orders[place].exit == 2:  # an order that flattens the account stays
+            return 0
+        return int(cancel_order(s, place, Code.NONE.value))
     elif what == Command.FLATTEN:
         return flatten(s, a)
     elif what == Command.SET_TRADING_STATE:
-        set_trading_state(s, a, b, c)
+        set_trading_state(s, a, wish.b, wish.c)
+    elif what == Command.DISCONNECT:
+        cancel_strategy(s, a, Code.DISCONNECT.value)
+    elif what == Command.DEPOSIT:
+        return deposit(s, a, wish.b)
     return 0
 
 
-ENTRIES = 2  # compiled functions that Python calls
+ENTRIES = 1  # compiled functions that Python calls
 
 
 class Kernel(NamedTuple):
-    """The entries: `advance(at)` and `command(at, ...)`, where `at` is what the Engine binds."""
+    """The entry: `run(at)`, where `at` is what the Engine binds."""
 
     compiled: bool
-    advance: Callable[[Any], int]
-    command: Callable[..., int]
+    run: Callable[[Any], int]
 
 
 @cache
 def kernel() -> Kernel:
-    """The entries, compiled on the first call in a process."""
+    """The entry, compiled on the first call in a process."""
     if setting("DISABLE_JIT"):
-        return Kernel(False, advance, command)
-    i8, f8 = types.int64, types.float64
-    return Kernel(True, entry(i8(i8), advance), entry(i8(i8, i8, i8, i8, i8, i8, i8, i8, f8, f8), command))
+        return Kernel(False, run)
+    return Kernel(True, entry(types.int64(types.int64), run))

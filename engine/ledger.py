@@ -1,10 +1,12 @@
 """Fills become cash, positions and realised profit, in whole units of money.
 
-For each account, at any time, to the last unit (`cash account` = no borrowing):
+For each account, at any time, to the last unit:
 
-    cash + sum over slots of cost  =  initial + realised - fees
-    account.realized = sum of slots' realized,  account.fees = sum of slots' fees
+    cash + sum over slots of cost  =  initial + realised - fees + income + interest + deposits
+    account.realized = sum of slots' realized, and so are its fees and its income (dividends)
     holding.lots = sum of the slots' lots in that instrument
+
+The cost of a short position is negative: what its sale brought in.
 
 A fill's notional is rounded once, half to even, and so are its fees; everything after that is a sum of integers.
 Closing part of a position takes the same share of its cost out, rounded down; closing all of it takes all.
@@ -21,6 +23,7 @@ from engine.jit import inline, jit
 from engine.records import NO_TIME, Side, State
 
 MONEY_LIMIT = 2**53  # float64 holds each whole number up to here: beyond, a product could be off by a unit
+ROOM = 2**61  # what would take a sum beyond this is refused: int64 wraps at 2**63
 NO_MONEY = NO_TIME  # not an amount: the value does not fit
 
 
@@ -33,9 +36,26 @@ def money(value: float) -> Any:
 
 
 @inline
-def value_of(lots: int, price: float, money_per_lot: float) -> Any:
+def on_grid(steps: float, step: float) -> float:
+    """So many steps as a price, as one would write it: 9898 cents are 98.98, where 9898 * 0.01 may be a little more."""
+    inverse = np.rint(1.0 / step)
+    if inverse > 1.0 and abs(inverse * step - 1.0) < 1e-12:
+        return float(steps / inverse)
+    return float(steps * step)
+
+
+@inline
+def amount_of(instrument: Any, lots: int, price: float) -> float:
+    """What the lots are worth at the price, in money units before rounding."""
+    if instrument.lots_per_money > 1.0:
+        return float(price * lots / instrument.lots_per_money)
+    return float(price * (lots * instrument.money_per_lot))
+
+
+@inline
+def value_of(instrument: Any, lots: int, price: float) -> Any:
     """What the lots are worth at the price, in money units; at most MONEY_LIMIT either way."""
-    amount = price * (lots * money_per_lot)
+    amount = amount_of(instrument, lots, price)
     return np.int64(np.rint(min(max(amount, -float(MONEY_LIMIT)), float(MONEY_LIMIT))))
 
 
@@ -47,12 +67,37 @@ def equity_of(s: State, account: Any) -> int:
         holding = s.holdings[h]
         if holding.lots != 0:
             instrument = s.instruments[holding.instrument]
-            equity += value_of(holding.lots, instrument.price, instrument.money_per_lot)
+            equity += value_of(instrument, holding.lots, instrument.price)
     return equity
 
 
+@jit
+def gross_of(s: State, account: Any) -> int:
+    """The absolute value of all holdings at the last prices, in money units."""
+    gross = 0
+    for h in range(account.first_holding, account.first_holding + account.n_holdings):
+        holding = s.holdings[h]
+        if holding.lots != 0:
+            instrument = s.instruments[holding.instrument]
+            gross += value_of(instrument, abs(holding.lots), instrument.price)
+    return gross
+
+
+@jit
+def worst_gross(s: State, account: Any, but: int) -> int:
+    """Gross exposure of the account in all instruments but one, were all to fill that works on one side; money units."""
+    total = 0
+    for h in range(account.first_holding, account.first_holding + account.n_holdings):
+        holding = s.holdings[h]
+        if holding.instrument != but:
+            lots = max(abs(holding.lots + holding.working_buy), abs(holding.lots - holding.working_sell))
+            instrument = s.instruments[holding.instrument]
+            total += value_of(instrument, lots, instrument.price)
+    return total
+
+
 @inline
-def _share(cost: int, lots: int, of: int) -> Any:
+def share_of(cost: int, lots: int, of: int) -> Any:
     """The cost of `lots` out of `of` (0 < lots <= of): all of it for all, else the share rounded down.
 
     Where the product is too large for int64 the floor of a float stands for it, which may be off by a unit; what is
@@ -81,8 +126,8 @@ def book_fill(s: State, slot: Any, side: int, lots: int, notional: int, fee: int
     if slot.lots * side < 0:  # it closes first
         held = abs(slot.lots)
         closing = min(lots, held)
-        closing_notional = _share(notional, closing, lots)
-        cost = _share(abs(slot.cost), closing, held)
+        closing_notional = share_of(notional, closing, lots)
+        cost = share_of(abs(slot.cost), closing, held)
         realized = (closing_notional - cost) * (1 if side == Side.SELL else -1)
         slot.cost += side * cost
         opening = lots - closing
@@ -91,7 +136,7 @@ def book_fill(s: State, slot: Any, side: int, lots: int, notional: int, fee: int
         slot.cost += side * opening_notional
     was = slot.lots
     slot.lots += signed
-    if slot.lots == 0 or was * slot.lots < 0:
+    if slot.lots == 0 or (was < 0) != (slot.lots < 0):
         slot.bars_held = 0
     slot.realized += realized
     slot.fees += fee
@@ -99,14 +144,20 @@ def book_fill(s: State, slot: Any, side: int, lots: int, notional: int, fee: int
     account.realized += realized
     account.fees += fee
     account.fills += 1
-    if account.stop_drawdown > 0.0 or account.stop_daily_loss > 0.0:
-        instrument = s.instruments[slot.instrument]
-        instrument.fill_guard = (
-            1  # a loss that this fill realised is looked at, also where it closes the position
-        )
-        if holding.lots == 0 and signed != 0:
-            instrument.guards += 1
-        elif holding.lots != 0 and holding.lots + signed == 0:
-            instrument.guards -= 1
-    holding.lots += signed
+    if account.guarded:
+        # a loss that this fill realised is looked at, also where it closes the position
+        s.instruments[slot.instrument].fill_guard = 1
+    hold(s, holding, signed)
     return realized
+
+
+@inline
+def hold(s: State, holding: Any, lots: int) -> None:
+    """Change a holding by so many lots; where its account is guarded, count it among those that hold the instrument."""
+    if s.accounts[holding.account].guarded:
+        instrument = s.instruments[holding.instrument]
+        if holding.lots == 0 and lots != 0:
+            instrument.guards += 1
+        elif holding.lots != 0 and holding.lots + lots == 0:
+            instrument.guards -= 1
+    holding.lots += lots

@@ -7,8 +7,11 @@ ROW     what is due at or before the row's time happens first, moment by moment:
 DECIDE  strategies decide on the bars that closed, then timers fire, and the loop is back at ROW;
         where nothing is due any more, the row is matched against the instrument's resting orders;
 MARK    the position is marked, the bars take the row;
-GUARD   hard stops look at the new price;
-TICKS   actors that want each tick are asked.
+GUARD   hard stops and margins look at the new price;
+TICKS   actors that want each tick are asked;
+CUT     where the row closed a bar of so many rows, units or so much value, equity is taken, and strategies DECIDE.
+
+A row that is no price (a corporate action, cash paid in or out) is carried out in ROW, and that is all.
 
 Where nothing can happen on a stretch of rows (same instrument, before the next due moment, inside the open bars,
 between the nearest triggers of the resting orders, nobody asks for ticks) the stretch enters the bars at once.
@@ -19,18 +22,29 @@ goes on there. No decision of the loop depends on where a batch begins or ends.
 
 from __future__ import annotations
 
-from typing import Any
-
-from engine.bars import close_due_bars, is_late, take_row, take_run
+from engine.actions import take_action
+from engine.bars import (
+    close_cut_bars,
+    close_due_bars,
+    cut_end,
+    is_late,
+    take_cut_run,
+    take_row,
+    take_run,
+)
+from engine.cash import accrue
+from engine.due import run_orders_due
+from engine.events import push_call, refresh_due
+from engine.guards import guard_accounts, sell_out
 from engine.jit import inline, jit
 from engine.ledger import equity_of
 from engine.matching import match_row
-from engine.orders import push_call, refresh_due, run_orders_due
 from engine.policies import Policy, decide
 from engine.records import (
     HUGE,
     KIND_MASK,
     NEVER,
+    BarKind,
     Call,
     Outcome,
     Phase,
@@ -39,8 +53,6 @@ from engine.records import (
     Ticks,
     Wants,
 )
-from engine.risk import guard_accounts, sell_out
-from engine.table import state_at, ticks_at
 
 
 @inline
@@ -54,7 +66,7 @@ def _short_of_room(s: State) -> bool:
         or c.n_calls + events > len(s.calls)
         or c.n_equity + len(s.accounts) > len(s.equity)
         or (c.n_observations + 2 * slots) * len(s.observation) > len(s.observations)
-        or c.free_orders < 2 * slots
+        or c.free_orders < 2 * slots + 4
     )
 
 
@@ -144,6 +156,8 @@ def _run_due(s: State) -> None:
         run_orders_due(s)
         if c.sell_out:
             sell_out(s)
+    if c.accrual_due <= c.now:
+        accrue(s)
     if c.bar_closed and c.now >= c.trade_from:
         _take_equity(s)
         c.cursor = 0
@@ -186,9 +200,21 @@ def _quiet_end(s: State, t: Ticks, k: int, first: int, n: int) -> int:
     return i
 
 
+@jit
+def _take_no_price(s: State, kind: int, k: int, price: float, size: float) -> None:
+    """Carry out a row that is no price."""
+    if take_action(s, kind, k, price, size):
+        guard_accounts(s)  # a delisting is a loss that no row of the instrument will show
+    else:
+        s.clock[0].bad_rows += 1
+
+
 @inline
 def _enters(s: State, t: Ticks, i: int) -> bool:
-    """Whether row i is a price that counts: of a known instrument, positive, with a size, and not late."""
+    """Whether row i is a price that counts: of a known instrument, positive, with a size, and not late.
+
+    A row that is no price is carried out here.
+    """
     c = s.clock[0]
     kind = t.flags[i] & KIND_MASK
     if kind == RowKind.TIMER:
@@ -196,13 +222,17 @@ def _enters(s: State, t: Ticks, i: int) -> bool:
     k = t.instrument[i]
     price = t.price[i]
     size = t.size[i]
-    if not (
-        kind < RowKind.TIMER and 0 <= k < len(s.instruments) and 0.0 < price < HUGE and 0.0 <= size < HUGE
-    ):
+    if kind > RowKind.TIMER:
+        _take_no_price(s, kind, k, price, size)
+        return False
+    if not (0 <= k < len(s.instruments) and 0.0 < price < HUGE and 0.0 <= size < HUGE):
         c.bad_rows += 1
         return False
     event = t.ts_event[i]
     instrument = s.instruments[k]
+    if instrument.delisted:
+        c.bad_rows += 1
+        return False
     if not instrument.quiet_from <= event < instrument.quiet_until and is_late(s, k, event):
         c.late_rows += 1
         return bool(c.merge_late)
@@ -215,7 +245,7 @@ def _mark(s: State, t: Ticks, i: int, n: int) -> None:
     c = s.clock[0]
     k = t.instrument[i]
     instrument = s.instruments[k]
-    if instrument.quiet_from <= t.ts_event[i] < instrument.quiet_until:
+    if instrument.quiet_from <= t.ts_event[i] < instrument.quiet_until and instrument.n_cuts == 0:
         first = i
     else:  # it opens a bar, or enters one that is not the only one open
         take_row(s, k, t.ts_event[i], t.price[i], t.size[i])
@@ -223,13 +253,22 @@ def _mark(s: State, t: Ticks, i: int, n: int) -> None:
         first = i + 1
     end = i + 1
     if instrument.n_subscribers == 0 and instrument.guards == 0 and instrument.fill_guard == 0:
+        now = c.now
         end = _quiet_end(s, t, k, i + 1, n)
+        if instrument.n_cuts > 0:
+            end = _first_cut(s, t, k, i + 1, end)
+            c.now = now if end == i + 1 else t.ts_recv[end - 1]
     if first < end:
         for j in range(instrument.first_series, instrument.first_series + instrument.n_series):
-            take_run(s.series[j], t, first, end)
+            if instrument.n_cuts > 0:
+                take_cut_run(s.series[j], t, first, end)
+            else:
+                take_run(s.series[j], t, first, end)
     instrument.price = t.price[end - 1]
     instrument.ts = c.now
     c.seq += end - i
+    if instrument.n_cuts > 0:
+        close_cut_bars(s, k)
     if instrument.guards > 0 or instrument.fill_guard != 0:
         c.phase = Phase.GUARD
     elif instrument.n_subscribers > 0:
@@ -237,16 +276,25 @@ def _mark(s: State, t: Ticks, i: int, n: int) -> None:
         c.phase = Phase.TICKS
     else:
         c.row = end
-        c.phase = Phase.ROW
+        c.phase = Phase.CUT if c.cut else Phase.ROW
 
 
-def advance(at: Any) -> int:
-    """Take the batch's rows from clock.row on into the state until they are used up or Python is needed: an Outcome.
+@inline
+def _first_cut(s: State, t: Ticks, k: int, first: int, end: int) -> int:
+    """One past the row from `first` on that closes a bar of instrument k; `first` where the row before does; else `end`."""
+    instrument = s.instruments[k]
+    for j in range(instrument.first_series, instrument.first_series + instrument.n_series):
+        series = s.series[j]
+        if series.kind != BarKind.TIME:
+            if series.amount >= series.threshold:
+                return first
+            end = cut_end(series, t, first, end)
+    return end
 
-    at: the table of State and Ticks (`engine/table.py`).
-    """
-    s = state_at(at)
-    t = ticks_at(at)
+
+@inline
+def advance(s: State, t: Ticks) -> int:
+    """Take the batch's rows from clock.row on into the state until they are used up or Python is needed: an Outcome."""
     c = s.clock[0]
     n = len(t.price)
     while c.faults == 0:
@@ -261,6 +309,8 @@ def advance(at: Any) -> int:
             time = max(t.ts_recv[i], c.now)
             if c.due > time:
                 c.now = time
+                if (t.flags[i] & KIND_MASK) > RowKind.TIMER and _short_of_room(s):
+                    return Outcome.ROOM
                 if not _enters(s, t, i):
                     c.seq += 1
                     c.row = i + 1
@@ -306,6 +356,15 @@ def advance(at: Any) -> int:
             guard_accounts(s)
             c.cursor = 0
             c.phase = Phase.TICKS
+        elif c.phase == Phase.CUT:
+            if _short_of_room(s):
+                return Outcome.ROOM
+            c.cut = 0
+            c.cursor = 2 * c.deciding_slots
+            if c.now >= c.trade_from:
+                _take_equity(s)
+                c.cursor = 0
+            c.phase = Phase.DECIDE
         else:
             instrument = s.instruments[t.instrument[i]]
             if c.cursor < instrument.n_subscribers and c.now >= c.trade_from:
@@ -314,5 +373,5 @@ def advance(at: Any) -> int:
                 push_call(s, Call.TICK.value, s.slots[slot].strategy, slot)
             else:
                 c.row = i + 1
-                c.phase = Phase.ROW
+                c.phase = Phase.CUT if c.cut else Phase.ROW
     return Outcome.FAULT

@@ -12,9 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from engine.jit import jit
-from engine.ledger import NO_MONEY, book_fill, money
-from engine.orders import close_out, end_order, move, refresh_triggers, report, start_day
+from engine.book import bring_near, is_limit, is_stop, near_after, send_off
+from engine.costs import affordable, fee_exact, order_fee, slipped
+from engine.events import report
+from engine.groups import after_fill, look_at_rivals
+from engine.jit import inline, jit
+from engine.ledger import NO_MONEY, ROOM, amount_of, book_fill, money
+from engine.orders import close_out, count_working, end_order, follow, is_live, move, start_day
 from engine.records import (
     NEVER,
     NONE,
@@ -23,95 +27,61 @@ from engine.records import (
     OrderType,
     RowKind,
     Side,
-    Slippage,
     State,
     Status,
     TimeInForce,
 )
+from engine.sessions import session_end, session_start
+
+_MOST_LOTS = 2**53  # float64 holds each whole number up to here
 
 
-@jit
-def slipped(instrument: Any, side: int, price: float, lots: int, size: float) -> float:
-    """The price with slippage against the trader, above zero in any case."""
-    if instrument.slippage == Slippage.NONE:
-        return price
-    move_by = instrument.slippage_value * instrument.tick_size
-    if instrument.slippage != Slippage.TICKS:
-        bps = instrument.slippage_value
-        if instrument.slippage == Slippage.SQRT_IMPACT:
-            wanted = lots * instrument.lot_size
-            bps *= math.sqrt(wanted / size) if size > wanted else 1.0
-        move_by = price * bps * 1e-4
-    return max(price + side * move_by, min(price, instrument.tick_size))
+@inline
+def _stop_met(order: Any, previous: float, price: float, jumped: bool) -> float:
+    """The price at which the row triggers a stop, or 0."""
+    side = order.side  # prices times side: a higher one is worse for the owner
+    if order.stop <= 0.0:
+        return 0.0  # a trailing stop that has not seen a price
+    if not jumped and (previous - order.stop) * side >= 0.0:
+        return previous  # the path begins beyond the stop
+    if (price - order.stop) * side < 0.0:
+        return 0.0
+    return price if jumped else float(order.stop)
+
+
+@inline
+def _limit_met(order: Any, previous: float, price: float, jumped: bool, fill_at_touch: int) -> float:
+    """The price at which the row meets a limit, or 0."""
+    inside = (order.limit - price) * order.side  # how far it goes beyond the limit, to the owner's advantage
+    if jumped:
+        return price if inside > 0.0 or (inside == 0.0 and fill_at_touch) else 0.0
+    began = (order.limit - previous) * order.side
+    if began > 0.0 or (began == 0.0 and fill_at_touch):
+        return previous  # the path begins beyond the limit
+    return float(order.limit) if inside > 0.0 or (inside == 0.0 and fill_at_touch) else 0.0
 
 
 @jit
 def met_price(order: Any, previous: float, price: float, kind: int, fill_at_touch: int) -> float:
-    """The price at which the row meets the order, before slippage, or 0 where it does not. Changes nothing.
+    """The price at which the row meets the order, before slippage, or 0 where it does not; may trigger its stop.
 
     previous: the price before this row (0: none), from which a path row was reached continuously.
     """
     jumped = kind == RowKind.PRINT or previous <= 0.0
-    side = order.side  # prices times side: a higher one is worse for the owner
-    if order.type == OrderType.MARKET or order.triggered:
-        return 0.0 if kind == RowKind.EXTREME else price
-    if order.type == OrderType.STOP:
-        if jumped:
-            return price if (price - order.stop) * side >= 0.0 else 0.0
-        if (previous - order.stop) * side >= 0.0:
-            return previous  # the path begins beyond the stop
-        return order.stop if (price - order.stop) * side >= 0.0 else 0.0
-    inside = (order.limit - price) * side  # how far the row goes beyond the limit, to the owner's advantage
-    if jumped:
-        return price if inside > 0.0 or (inside == 0.0 and fill_at_touch) else 0.0
-    began = (order.limit - previous) * side
-    if began > 0.0 or (began == 0.0 and fill_at_touch):
-        return previous  # the path begins beyond the limit
-    return order.limit if inside > 0.0 or (inside == 0.0 and fill_at_touch) else 0.0
-
-
-@jit
-def fee_exact(instrument: Any, maker: int, notional: int, lots: int) -> float:
-    """Fees of a fill before rounding and before the order's minimum, in money units."""
-    bps = instrument.maker_bps if maker else instrument.taker_bps
-    return notional * (bps * 1e-4) + lots * instrument.fee_per_lot
-
-
-@jit
-def order_fee(instrument: Any, exact: float) -> int:
-    """The fees of an order in all, from the exact sum of its fills': rounded once, and at least the minimum."""
-    fee = money(exact)
-    if fee == NO_MONEY:
-        return NO_MONEY
-    return max(fee, instrument.fee_min) if instrument.fee_min > 0 else fee
-
-
-@jit
-def _cost(instrument: Any, order: Any, price: float, lots: int) -> int:
-    """What buying the lots costs with fees, or NO_MONEY."""
-    notional = money(price * (lots * instrument.money_per_lot))
-    if notional == NO_MONEY:
-        return NO_MONEY
-    fee = order_fee(instrument, order.fee_exact + fee_exact(instrument, 1 - order.taker, notional, lots))
-    return NO_MONEY if fee == NO_MONEY else notional + fee - order.fees
-
-
-@jit
-def affordable(instrument: Any, order: Any, price: float, lots: int, cash: int) -> int:
-    """The most of `lots` that the cash pays for, fees included; bisection, as the cost grows with the lots."""
-    cost = _cost(instrument, order, price, lots)
-    if cost != NO_MONEY and cost <= cash:
-        return lots
-    low = 0
-    high = lots
-    while high - low > 1:
-        middle = low + (high - low) // 2
-        cost = _cost(instrument, order, price, middle)
-        if cost != NO_MONEY and cost <= cash:
-            low = middle
-        else:
-            high = middle
-    return low
+    if is_stop(order):
+        met = _stop_met(order, previous, price, jumped)
+        if met == 0.0:
+            return 0.0
+        order.triggered = 1
+        if order.type != OrderType.STOP_LIMIT:
+            return met
+        if (order.limit - met) * order.side >= 0.0:
+            order.taker = 1  # it takes what trades where it is triggered
+            return met
+        return 0.0 if jumped else _limit_met(order, met, price, False, fill_at_touch)
+    if is_limit(order):
+        return _limit_met(order, previous, price, jumped, fill_at_touch)
+    return 0.0 if kind == RowKind.EXTREME else price
 
 
 @jit
@@ -123,20 +93,20 @@ def _room_in_row(s: State, instrument: Any, account: int, size: float) -> Any:
 
 
 @jit
-def _fill(s: State, place: int, price: float, lots: int) -> None:
+def _fill(s: State, place: int, price: float, lots: int, kind: int) -> None:
     order = s.orders[place]
     instrument = s.instruments[order.instrument]
     account = s.accounts[order.account]
     slot = s.slots[order.slot]
-    holding = s.holdings[slot.holding]
     maker = 1 - order.taker
-    notional = money(price * (lots * instrument.money_per_lot))
+    notional = money(amount_of(instrument, lots, price))
     if notional == NO_MONEY:
         end_order(s, place, Status.CANCELED.value, Code.OVERFLOW.value)
         return
     exact = order.fee_exact + fee_exact(instrument, maker, notional, lots)
     fees = order_fee(instrument, exact)
-    if fees == NO_MONEY:
+    full = max(abs(account.cash), abs(slot.cost), abs(account.realized)) > ROOM
+    if fees == NO_MONEY or full or abs(slot.lots) + lots > _MOST_LOTS:
         end_order(s, place, Status.CANCELED.value, Code.OVERFLOW.value)
         return
     status = Status.PARTIALLY_FILLED
@@ -155,15 +125,8 @@ def _fill(s: State, place: int, price: float, lots: int) -> None:
     account.reserved -= released
     order.cum_lots += lots
     order.notional += notional
-    if order.side == Side.BUY:
-        slot.working_buy -= lots
-        holding.working_buy -= lots
-    else:
-        slot.working_sell -= lots
-        holding.working_sell -= lots
+    count_working(s, order, max(order.working - lots, np.int64(0)))
     realized = book_fill(s, slot, order.side, lots, notional, fee)
-    if status == Status.FILLED:
-        close_out(s, place)
     e = s.events[report(s, order, EventKind.FILL)]
     e.last_lots = lots
     e.last_px = price
@@ -171,6 +134,57 @@ def _fill(s: State, place: int, price: float, lots: int) -> None:
     e.last_fee = fee
     e.realized = realized
     e.maker = maker
+    if order.partner != NONE or order.children != NONE or slot.reducing > 0:
+        after_fill(s, place, lots, kind)
+    if status == Status.FILLED:
+        close_out(s, place)
+
+
+@jit
+def trade(s: State, place: int, met: float, most: int, size: float, kind: int) -> None:
+    """Fill as much of an order as may be at the price that it met: at most so many lots of a row of that size.
+
+    A cash account pays for what it buys, a reduce-only order only reduces, a fill-or-kill order takes all or nothing.
+    """
+    order = s.orders[place]
+    instrument = s.instruments[order.instrument]
+    account = s.accounts[order.account]
+    slot = s.slots[order.slot]
+    leaves = order.lots - order.cum_lots - order.held_lots
+    lots = min(leaves, most)
+    wanted = lots
+    # a cash account sells what the strategy has; what passed the gate as an exit remains one
+    if order.reduce_only or order.exit == 2 or (account.leverage == 0.0 and order.side == Side.SELL):
+        lots = min(lots, max(-slot.lots * order.side, np.int64(0)))
+    elif order.exit == 1:
+        lots = min(lots, max(-s.holdings[slot.holding].lots * order.side, np.int64(0)))
+    short_of_lots = lots < wanted and not order.reduce_only
+    paid = met
+    if not is_limit(order):
+        paid = slipped(instrument, order.side, met, lots, size)
+    short_of_cash = False
+    if order.side == Side.BUY and lots > 0 and account.leverage == 0.0:
+        payable = affordable(instrument, order, paid, lots, account.cash)
+        short_of_cash = payable < lots
+        lots = payable
+    if order.tif == TimeInForce.FOK and lots < leaves:
+        return
+    if lots > 0:
+        s.taken[order.account] += lots
+        _fill(s, place, paid, lots, kind)
+    if short_of_cash and is_live(order):
+        end_order(s, place, Status.CANCELED.value, Code.CASH.value)
+    elif short_of_lots and is_live(order):  # what it was to close is gone
+        end_order(s, place, Status.CANCELED.value, Code.SHORT.value)
+
+
+@inline
+def _opens(s: State, instrument: Any, kind: int) -> bool:
+    """Whether this row is the first print of a session."""
+    if kind != RowKind.PRINT:
+        return False
+    start = session_start(s, instrument, s.clock[0].now)
+    return bool(start != NEVER and instrument.ts < start)
 
 
 @jit
@@ -179,62 +193,85 @@ def _match_order(s: State, place: int, previous: float, price: float, size: floa
     instrument = s.instruments[order.instrument]
     if order.tif == TimeInForce.DAY and order.expires == NEVER:
         start_day(s, order)
+    opens = False
+    if order.tif == TimeInForce.AT_THE_OPEN:
+        opens = _opens(s, instrument, kind)
+        if not opens:
+            return
     met = met_price(order, previous, price, kind, instrument.fill_at_touch)
     if met > 0.0:
-        if order.type == OrderType.STOP:
-            order.triggered = 1
-        lots = order.lots - order.cum_lots
+        most = order.lots
         if instrument.participation > 0.0:
-            lots = min(lots, _room_in_row(s, instrument, order.account, size))
-        paid = met
-        if order.type != OrderType.LIMIT:
-            paid = slipped(instrument, order.side, met, lots, size)
-        short_of_cash = False
-        if order.side == Side.BUY and lots > 0:
-            payable = affordable(instrument, order, paid, lots, s.accounts[order.account].cash)
-            short_of_cash = payable < lots
-            lots = payable
-        if lots > 0:
-            s.taken[order.account] += lots
-            _fill(s, place, paid, lots)
-        if short_of_cash and order.status <= Status.PENDING_CANCEL:
-            end_order(s, place, Status.CANCELED.value, Code.CASH.value)
-    if order.tif == TimeInForce.IOC and order.status <= Status.PENDING_CANCEL:
-        waits = kind == RowKind.EXTREME if order.type == OrderType.MARKET else False
-        if order.type == OrderType.STOP:
-            waits = order.triggered == 0
+            most = min(most, _room_in_row(s, instrument, order.account, size))
+        instrument.price = met  # what this fill releases is worked from here on
+        trade(s, place, met, most, size, kind)
+    if not is_live(order):
+        return
+    if order.type == OrderType.STOP_LIMIT and order.triggered and order.tif < TimeInForce.IOC:
+        order.taker = 0  # from here on it rests
+    if order.type == OrderType.TRAILING_STOP and not order.triggered:
+        follow(instrument, order, price)
+    if opens:
+        end_order(s, place, Status.EXPIRED.value, Code.AUCTION.value)
+    elif order.tif == TimeInForce.IOC or order.tif == TimeInForce.FOK:
+        waits = kind == RowKind.EXTREME if order.type == OrderType.MARKET else is_stop(order)
         if not waits:
-            end_order(s, place, Status.CANCELED.value, Code.IOC_REST.value)
+            code = Code.IOC_REST.value if order.tif == TimeInForce.IOC else Code.FOK.value
+            end_order(s, place, Status.CANCELED.value, code)
 
 
 @jit
 def match_row(s: State, k: int, price: float, size: float, kind: int) -> None:
-    """Match the resting orders of instrument k against a row, in order of arrival."""
+    """Match the resting orders of instrument k against a row, in order of arrival.
+
+    A step of a path that fills a bracket's parent goes on from there: what is left of it meets the children.
+    """
+    c = s.clock[0]
     instrument = s.instruments[k]
     previous = instrument.price
+    newest = c.arrivals
+    if instrument.rivals > 0:
+        look_at_rivals(s, k, price, kind)
     if instrument.participation > 0.0:
         for a in range(len(s.taken)):
             s.taken[a] = 0
-    place = instrument.first_order
+    bring_near(s, instrument, price)
+    place = instrument.near
     while place != NONE:
         order = s.orders[place]
-        following = order.next
-        if order.active_from == NEVER:
+        arrival = order.arrival
+        if arrival <= newest:
             _match_order(s, place, previous, price, size, kind)
-        place = following
-    refresh_triggers(s, instrument, price)
+        elif kind == RowKind.PRINT:
+            break  # a print is over when it has filled the parent
+        else:
+            _match_order(s, place, order.path_from, price, size, kind)
+        if c.arrivals > newest:
+            bring_near(s, instrument, price)
+        place = near_after(s, instrument, place, arrival)
+    instrument.price = price
+    instrument.ts = c.now
+    send_off(s, instrument, price)
 
 
 @jit
-def worst_price(order: Any, instrument: Any) -> float:
-    """The highest price that a buy order is expected to pay: what the gate sets cash aside for."""
-    if order.type == OrderType.LIMIT:
-        return float(order.limit)
-    price = max(instrument.price, order.stop) if order.type == OrderType.STOP else instrument.price
-    return slipped(instrument, order.side, price, order.lots, 0.0)
+def fill_at_close(s: State, place: int) -> None:
+    """The session of a market-on-close or limit-on-close order ends: its last price fills it, or it expires.
 
-
-@jit
-def reserve_for(order: Any, instrument: Any, lots: int) -> Any:
-    """The money units that the gate sets aside for a buy order of so many lots, or NO_MONEY."""
-    return _cost(instrument, order, worst_price(order, instrument), lots)
+    Where the session had no row after the order came, it waits for the end of the next: an order does not fill at a price
+    that was there when it was decided. The close is an auction: participation is no bound.
+    """
+    c = s.clock[0]
+    order = s.orders[place]
+    instrument = s.instruments[order.instrument]
+    start = session_start(s, instrument, order.expires - 1)
+    arrived = order.submitted + instrument.latency_ns
+    if start == NEVER or instrument.ts < start or instrument.ts <= arrived:
+        order.expires = session_end(s, instrument, c.now)
+        return
+    price = instrument.price
+    inside = (order.limit - price) * order.side
+    if order.type == OrderType.MARKET or inside > 0.0 or (inside == 0.0 and instrument.fill_at_touch):
+        trade(s, place, price, order.lots, 0.0, RowKind.TIMER.value)
+    if is_live(order):
+        end_order(s, place, Status.EXPIRED.value, Code.AUCTION.value)

@@ -7,7 +7,11 @@
         +--> DENIED (the gate), REJECTED (the broker), CANCELED, PENDING_CANCEL, EXPIRED
 
 An order lives in a place of the pool from its submission to its end. The live orders of an instrument form a chain in
-order of arrival. The first of its events carries the observation on which it was decided.
+order of submission; those that are active are in the book (engine/book.py). The first of an order's events carries the
+observation on which it was decided.
+
+A child of a bracket is PENDING_NEW until its parent's first fill; what the parent has not filled yet is `held_lots`. So at
+any time, leaves = lots - cum_lots, of which held_lots cannot fill.
 """
 
 from __future__ import annotations
@@ -16,14 +20,16 @@ from typing import Any
 
 import numpy as np
 
+from engine.book import enter_book, leave_book, refresh_triggers
+from engine.costs import reserve_for, trail_distance
+from engine.events import report, wake_orders
 from engine.features import observe
 from engine.jit import inline, jit
+from engine.ledger import on_grid
 from engine.records import (
-    DAY,
     N_CODES,
     NEVER,
     NONE,
-    Call,
     Code,
     EventKind,
     OrderType,
@@ -31,8 +37,8 @@ from engine.records import (
     State,
     Status,
     TimeInForce,
-    Wants,
 )
+from engine.sessions import session_end
 
 
 def _table() -> np.ndarray[Any, Any]:
@@ -85,114 +91,70 @@ def move(s: State, order: Any, status: int) -> bool:
     return True
 
 
-@inline
-def refresh_due(s: State) -> None:
-    """The engine's next moment without a row is the earliest of its parts."""
-    c = s.clock[0]
-    c.due = min(c.series_due, c.order_due, c.timer_due)
-
-
-@inline
-def _wake_orders(s: State, at: int) -> None:
-    c = s.clock[0]
-    c.order_due = min(c.order_due, at)
-    c.due = min(c.due, at)
-
-
 @jit
-def report(s: State, order: Any, kind: int) -> int:
-    """Write the order as it stands into the outbox and tell its owner; the event's place."""
-    c = s.clock[0]
-    slot = s.slots[order.slot]
-    account = s.accounts[order.account]
-    place = c.n_events
-    e = s.events[place]
-    c.n_events += 1
-    e.ts = c.now
-    e.seq = c.seq
-    e.order_id = order.id
-    e.tag = order.tag
-    e.submitted = order.submitted
-    e.order_seq = order.seq
-    e.lots = order.lots
-    e.cum_lots = order.cum_lots
-    e.last_lots = 0
-    e.last_px = 0.0
-    e.limit = order.limit
-    e.stop = order.stop
-    e.notional = order.notional
-    e.last_notional = 0
-    e.fees = order.fees
-    e.last_fee = 0
-    e.realized = 0
-    e.position = slot.lots
-    e.cash = account.cash
-    e.observation = NONE
-    e.account = order.account
-    e.strategy = slot.strategy
-    e.instrument = order.instrument
-    e.kind = kind
-    e.status = order.status
-    e.side = order.side
-    e.type = order.type
-    e.tif = order.tif
-    e.code = order.code
-    e.maker = 0
-    wanted = Wants.FILL if kind == EventKind.FILL else Wants.ORDER
-    if s.strategies[slot.strategy].wants & wanted:
-        push_call(s, Call.FILL.value if kind == EventKind.FILL else Call.ORDER.value, slot.strategy, place)
-    return place
+def open_order(s: State, slot_index: int, which: int) -> int:
+    """Take a place of the pool for a new order on the terms at that place, not yet judged; the place.
 
-
-@inline
-def push_call(s: State, kind: int, strategy: int, index: int) -> None:
-    """Queue a question to a Python actor."""
-    c = s.clock[0]
-    call = s.calls[c.n_calls]
-    call.kind = kind
-    call.strategy = strategy
-    call.index = index
-    c.n_calls += 1
-
-
-@jit
-def open_order(
-    s: State, slot_index: int, side: int, type_: int, tif: int, lots: int, limit: float, stop: float, tag: int
-) -> int:
-    """Take a place of the pool for a new order, not yet judged; the place. There must be a free one."""
+    There must be a free one.
+    """
     c = s.clock[0]
     slot = s.slots[slot_index]
+    terms = s.terms[which]
     place = c.free_order
     order = s.orders[place]
     c.free_order = order.next
     c.free_orders -= 1
     order.id = c.next_order_id
     c.next_order_id += 1
-    order.tag = tag
+    order.tag = terms.tag
     order.seq = c.seq
     order.submitted = c.now
     order.active_from = NEVER
     order.cancel_at = NEVER
-    order.expires = NEVER
-    order.lots = lots
+    order.amend_at = NEVER
+    order.expires = terms.expires
+    order.lots = terms.lots
     order.cum_lots = 0
-    order.limit = limit
-    order.stop = stop
+    order.held_lots = 0
+    order.limit = terms.limit
+    order.stop = terms.stop
+    order.trail = terms.trail
+    order.new_lots = 0
+    order.new_limit = 0.0
+    order.new_stop = 0.0
     order.notional = 0
     order.fee_exact = 0.0
     order.fees = 0
     order.reserved = 0
+    order.working = 0
     order.slot = slot_index
     order.account = slot.account
     order.instrument = slot.instrument
     order.next = NONE
     order.previous = NONE
+    order.arrival = 0
+    order.path_from = 0.0
+    order.exit = 0
+    order.book = 0
+    order.key = 0.0
+    order.book_next = NONE
+    order.book_previous = NONE
+    order.book_child = NONE
+    order.partner = NONE
+    order.parent = NONE
+    order.parent_id = 0
+    order.children = NONE
     order.status = Status.PENDING_NEW
-    order.side = side
-    order.type = type_
-    order.tif = tif
+    order.side = terms.side
+    order.type = terms.type
+    order.tif = terms.tif
+    order.trail_kind = terms.trail_kind
+    order.post_only = terms.post_only
+    order.reduce_only = terms.reduce_only
     order.triggered = 0
-    order.taker = 1 if type_ != OrderType.LIMIT or tif == TimeInForce.IOC else 0
+    limit = order.type == OrderType.LIMIT or order.type == OrderType.STOP_LIMIT
+    now_or_never = order.tif == TimeInForce.IOC or order.tif == TimeInForce.FOK
+    order.taker = 0 if limit and not now_or_never else 1
     order.then_sell = 0
     order.code = Code.NONE
     s.accounts[slot.account].orders += 1
@@ -238,16 +200,12 @@ def accept_order(s: State, place: int) -> None:
     """The gate said yes, and what it may cost is in `reserved`: the broker knows it after the latency."""
     c = s.clock[0]
     order = s.orders[place]
-    slot = s.slots[order.slot]
-    holding = s.holdings[slot.holding]
     instrument = s.instruments[order.instrument]
     s.accounts[order.account].reserved += order.reserved
-    if order.side == Side.BUY:
-        slot.working_buy += order.lots
-        holding.working_buy += order.lots
-    else:
-        slot.working_sell += order.lots
-        holding.working_sell += order.lots
+    # an order that can only reduce never adds to a position, and of a pair on one side only one can: that counts
+    second = order.partner != NONE and s.orders[order.partner].side == order.side
+    if not order.reduce_only and not (second and s.orders[order.partner].working > 0):
+        count_working(s, order, order.lots)
     order.previous = instrument.last_order
     if instrument.last_order == NONE:
         instrument.first_order = place
@@ -255,74 +213,85 @@ def accept_order(s: State, place: int) -> None:
         s.orders[instrument.last_order].next = place
     instrument.last_order = place
     c.live_orders += 1
-    if instrument.latency_ns == 0:
-        _activate(s, order, instrument)
-        low, high = triggers(order, instrument.fill_at_touch, instrument.price)
-        instrument.low_trigger = max(instrument.low_trigger, low)
-        instrument.high_trigger = min(instrument.high_trigger, high)
+    if order.reduce_only:
+        s.slots[order.slot].reducing += 1
+    if order.tif == TimeInForce.GTD:
+        wake_orders(s, order.instrument, order.expires)
+    if order.held_lots > 0:
+        _report_first(s, order)  # its parent's fills make it active
+    elif instrument.latency_ns == 0:
+        rejected = not activate(s, place)
         _report_first(s, order)
+        if rejected:
+            close_out(s, place)
     else:
         order.active_from = c.now + instrument.latency_ns
         _report_first(s, order)
-        _wake_orders(s, order.active_from)
+        wake_orders(s, order.instrument, order.active_from)
+
+
+@inline
+def count_working(s: State, order: Any, lots: Any) -> None:
+    """Let so many lots of the order count as working in its slot and holding."""
+    slot = s.slots[order.slot]
+    holding = s.holdings[slot.holding]
+    more = lots - order.working
+    order.working = lots
+    if order.side == Side.BUY:
+        slot.working_buy += more
+        holding.working_buy += more
+    else:
+        slot.working_sell += more
+        holding.working_sell += more
 
 
 @jit
-def _activate(s: State, order: Any, instrument: Any) -> None:
-    """The broker knows the order; one that its owner has asked to cancel meanwhile keeps its status."""
-    if order.status == Status.PENDING_NEW and not move(s, order, Status.NEW):
-        return
+def activate(s: State, place: int) -> bool:
+    """The broker knows the order; false where it rejects it: the caller reports it and closes it out.
+
+    One that its owner has asked to cancel meanwhile keeps its status.
+    """
+    c = s.clock[0]
+    order = s.orders[place]
+    instrument = s.instruments[order.instrument]
     order.active_from = NEVER
-    if order.type == OrderType.LIMIT and instrument.price > 0.0:
+    order.path_from = instrument.price
+    if order.type == OrderType.LIMIT and instrument.price > 0.0 and order.tif < TimeInForce.AT_THE_OPEN:
         # a limit that the market already meets takes liquidity
         if (order.limit - instrument.price) * order.side >= 0.0:
             order.taker = 1
+            if order.post_only:
+                new = order.status == Status.PENDING_NEW
+                move(s, order, Status.REJECTED.value if new else Status.CANCELED.value)
+                order.code = Code.POST_ONLY
+                return False
+    if order.status == Status.PENDING_NEW:
+        move(s, order, Status.NEW)
+    c.arrivals += 1
+    order.arrival = c.arrivals
+    if order.tif == TimeInForce.AT_THE_CLOSE:
+        order.expires = session_end(s, instrument, c.now)
+        wake_orders(s, order.instrument, order.expires)
+    if order.type == OrderType.TRAILING_STOP:
+        follow(instrument, order, instrument.price)
+    enter_book(s, place, instrument.price)
+    refresh_triggers(s, instrument)
+    return True
 
 
 @jit
-def triggers(order: Any, fill_at_touch: int, price: float) -> tuple[float, float]:
-    """The prices (low, high) at or below and at or above which the next row can concern an active order.
-
-    price: the last one, or 0. Where it is beyond the order's, a path of any direction begins beyond it.
-    """
-    waiting_for_its_day = order.tif == TimeInForce.DAY and order.expires == NEVER
-    if (
-        order.type == OrderType.MARKET
-        or order.triggered
-        or order.tif == TimeInForce.IOC
-        or waiting_for_its_day
-    ):
-        return np.inf, 0.0
-    if order.type == OrderType.STOP:
-        if price > 0.0 and (price - order.stop) * order.side >= 0.0:
-            return np.inf, 0.0
-        return (0.0, order.stop) if order.side == Side.BUY else (order.stop, np.inf)
-    beyond = (order.limit - price) * order.side
-    if price > 0.0 and (beyond > 0.0 or (beyond == 0.0 and fill_at_touch)):
-        return np.inf, 0.0
-    if fill_at_touch:
-        return (order.limit, np.inf) if order.side == Side.BUY else (0.0, order.limit)
-    # beyond the limit: the next smaller or larger float
+def follow(instrument: Any, order: Any, price: float) -> None:
+    """Let a trailing stop follow a price: on the tick grid, never against its owner, and never farther away."""
+    if price <= 0.0:
+        return
+    ticks = (price + order.side * trail_distance(order, price)) / instrument.tick_size
     if order.side == Side.BUY:
-        return np.nextafter(order.limit, 0.0), np.inf
-    return 0.0, np.nextafter(order.limit, np.inf)
-
-
-@jit
-def refresh_triggers(s: State, instrument: Any, price: float) -> None:
-    """Find the nearest prices at which a row can concern one of the instrument's orders; price: the last one."""
-    low = 0.0
-    high = np.inf
-    place = instrument.first_order
-    while place != NONE:
-        order = s.orders[place]
-        if order.active_from == NEVER:
-            order_low, order_high = triggers(order, instrument.fill_at_touch, price)
-            low = max(low, order_low)
-            high = min(high, order_high)
-        place = order.next
-    instrument.low_trigger = low
-    instrument.high_trigger = high
+        stop = on_grid(np.ceil(ticks - 1e-6), instrument.tick_size)
+        if order.stop == 0.0 or stop < order.stop:
+            order.stop = stop
+    else:
+        stop = on_grid(max(np.floor(ticks + 1e-6), 1.0), instrument.tick_size)
+        order.stop = max(order.stop, stop)
 
 
 @jit
@@ -331,30 +300,67 @@ def end_order(s: State, place: int, status: int, code: int) -> None:
     order = s.orders[place]
     if move(s, order, status):
         order.code = code
-        close_out(s, place)
         report(s, order, EventKind.ORDER)
+        close_out(s, place)
 
 
 @jit
 def close_out(s: State, place: int) -> None:
-    """Take an order that has ended out of the book; its record can still be reported until the next is opened."""
+    """Take an order that has ended and was reported out of the book, and its bracket's children with it."""
+    child = s.orders[place].children
+    _take_out(s, place)
+    if child != NONE:
+        second = s.orders[child].partner
+        _orphan(s, child)
+        if second != NONE:
+            _orphan(s, second)
+
+
+@jit
+def _orphan(s: State, place: int) -> None:
+    """The parent of a bracket's child has ended: what it has not released it will not release any more."""
+    order = s.orders[place]
+    order.parent = NONE
+    if order.held_lots == 0:
+        return
+    if order.lots - order.held_lots > order.cum_lots:
+        order.lots -= order.held_lots
+        order.held_lots = 0
+        report(s, order, EventKind.ORDER)
+    elif move(s, order, Status.CANCELED):
+        order.code = Code.PARENT
+        report(s, order, EventKind.ORDER)
+        _take_out(s, place)
+
+
+@jit
+def _take_out(s: State, place: int) -> None:
+    """Take an order out of all that knows it; its record can still be read until the next is opened."""
     c = s.clock[0]
     order = s.orders[place]
-    slot = s.slots[order.slot]
-    holding = s.holdings[slot.holding]
     instrument = s.instruments[order.instrument]
-    s.accounts[order.account].reserved -= order.reserved
+    account = s.accounts[order.account]
+    leave_book(s, place)
+    if order.partner != NONE:
+        partner = s.orders[order.partner]
+        partner.partner = NONE
+        if partner.side == order.side and partner.working < order.working and not partner.reduce_only:
+            # of a pair that buys, or sells, only one counts: now the one that is left
+            count_working(s, partner, order.working)
+            if partner.reserved + order.reserved > 0:
+                needed = reserve_for(partner, instrument, partner.lots - partner.cum_lots)
+                account.reserved += needed - partner.reserved
+                partner.reserved = needed
+    if order.parent != NONE and s.orders[order.parent].children == place:
+        s.orders[order.parent].children = order.partner
+    account.reserved -= order.reserved
     order.reserved = 0
+    count_working(s, order, np.int64(0))
+    if order.reduce_only:
+        s.slots[order.slot].reducing -= 1
     if order.then_sell:
-        s.accounts[order.account].sell_out = 1
+        account.sell_out = 1
         c.sell_out = 1
-    leaves = order.lots - order.cum_lots
-    if order.side == Side.BUY:
-        slot.working_buy -= leaves
-        holding.working_buy -= leaves
-    else:
-        slot.working_sell -= leaves
-        holding.working_sell -= leaves
     if order.previous == NONE:
         instrument.first_order = order.next
     else:
@@ -367,100 +373,14 @@ def close_out(s: State, place: int) -> None:
     _free(s, place)
 
 
-@jit
-def find_order(s: State, order_id: int) -> int:
-    """The place of a live order, or NONE."""
-    for k in range(len(s.instruments)):
-        place = s.instruments[k].first_order
-        while place != NONE:
-            if s.orders[place].id == order_id:
-                return int(place)
-            place = s.orders[place].next
-    return NONE
-
-
-@jit
-def cancel_order(s: State, place: int, code: int) -> bool:
-    """Ask the broker to cancel a live order: at once, or after the latency; false where one is on its way already."""
-    c = s.clock[0]
-    order = s.orders[place]
-    if order.status == Status.PENDING_CANCEL:
-        return False
-    instrument = s.instruments[order.instrument]
-    if instrument.latency_ns == 0:
-        end_order(s, place, Status.CANCELED.value, code)
-        refresh_triggers(s, instrument, instrument.price)
-        return True
-    if not move(s, order, Status.PENDING_CANCEL):
-        return False
-    order.code = code
-    order.cancel_at = c.now + instrument.latency_ns
-    report(s, order, EventKind.ORDER)
-    _wake_orders(s, order.cancel_at)
-    return True
-
-
-@jit
-def cancel_side(s: State, slot_index: int, side: int) -> None:
-    """Cancel the slot's working orders of that side."""
-    place = s.instruments[s.slots[slot_index].instrument].first_order
-    while place != NONE:
-        following = s.orders[place].next
-        if s.orders[place].slot == slot_index and s.orders[place].side == side:
-            cancel_order(s, place, Code.NONE.value)
-        place = following
-
-
-@jit
-def cancel_account(s: State, account_index: int, code: int, then_sell: Any) -> None:
-    """Cancel all working orders of an account; then_sell=1: what they leave unsold when they have ended is sold."""
-    account = s.accounts[account_index]
-    for h in range(account.first_holding, account.first_holding + account.n_holdings):
-        place = s.instruments[s.holdings[h].instrument].first_order
-        while place != NONE:
-            following = s.orders[place].next
-            if s.orders[place].account == account_index:
-                s.orders[place].then_sell = max(s.orders[place].then_sell, then_sell)
-                cancel_order(s, place, code)
-            place = following
-
-
 @inline
-def day_end(ts: int, offset: int) -> int:
-    """The end of the instrument's trading day that holds ts."""
-    return int((ts - offset) // DAY * DAY + DAY + offset)
+def is_live(order: Any) -> bool:
+    """Whether the order has not ended."""
+    return bool(order.status <= Status.PENDING_CANCEL)
 
 
 @jit
 def start_day(s: State, order: Any) -> None:
-    """A DAY order lives until the end of the first day on which it could fill; this row's day is that."""
-    order.expires = day_end(s.clock[0].now, s.instruments[order.instrument].day_offset)
-    _wake_orders(s, order.expires)
-
-
-@jit
-def run_orders_due(s: State) -> None:
-    """Do what is due on orders at the engine's time: in order of instrument, then of arrival."""
-    c = s.clock[0]
-    due = NEVER
-    for k in range(len(s.instruments)):
-        instrument = s.instruments[k]
-        place = instrument.first_order
-        if place == NONE:
-            continue
-        while place != NONE:
-            order = s.orders[place]
-            following = order.next
-            if order.expires <= c.now:
-                end_order(s, place, Status.EXPIRED.value, Code.NONE.value)
-            elif order.cancel_at <= c.now:
-                end_order(s, place, Status.CANCELED.value, order.code)
-            else:
-                if order.active_from <= c.now:
-                    _activate(s, order, instrument)
-                    if order.status == Status.NEW:
-                        report(s, order, EventKind.ORDER)
-                due = min(due, order.active_from, order.cancel_at, order.expires)
-            place = following
-        refresh_triggers(s, instrument, instrument.price)
-    c.order_due = due
+    """A DAY order lives until the end of the first session in which it could fill; this row's is that."""
+    order.expires = session_end(s, s.instruments[order.instrument], s.clock[0].now)
+    wake_orders(s, order.instrument, order.expires)

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from engine.cancel import cancel_side
+from engine.costs import slipped
 from engine.features import observe
 from engine.jit import inline, jit
 from engine.ledger import equity_of
-from engine.matching import slipped
-from engine.orders import cancel_side
 from engine.records import Side, SizeKind, State, TradingState
-from engine.risk import submit_market
+from engine.submit import submit_market
 
 
 class Policy(IntEnum):
@@ -90,17 +90,19 @@ def decide(s: State, slot_index: int) -> None:
 
 @jit
 def share_of_equity(s: State, slot_index: int, share: float) -> Any:
-    """How many lots that share of the account's equity buys at the last price, with slippage and fees."""
+    """How many lots that share of the account's equity buys at the last price, with slippage and fees.
+
+    Of a negative share, a short position, as many less than none.
+    """
     slot = s.slots[slot_index]
     instrument = s.instruments[slot.instrument]
-    budget = share * equity_of(s, s.accounts[slot.account])
+    budget = abs(share) * equity_of(s, s.accounts[slot.account])
     notional = slipped(instrument, Side.BUY.value, instrument.price, 1, 0.0) * instrument.money_per_lot
     unit = notional * (1.0 + instrument.taker_bps * 1e-4) + instrument.fee_per_lot
     if not (notional > 0.0 and unit > 0.0 and budget > instrument.fee_min):
         return np.int64(0)
-    return np.int64(
-        min(math.floor(budget / unit), math.floor((budget - instrument.fee_min) / notional), 9e15)
-    )
+    lots = min(math.floor(budget / unit), math.floor((budget - instrument.fee_min) / notional), 9e15)
+    return np.int64(lots if share > 0.0 else -lots)
 
 
 @jit

@@ -30,6 +30,13 @@ class RowKind(IntEnum):
     EXTREME = 1  # a bar's high or low, reached continuously from the row before; no market order fills on it
     CLOSE = 2  # a bar's close, reached continuously from the row before
     TIMER = 3  # no price, only time; the instrument is ignored
+    SPLIT = 4  # price new shares for size old ones
+    DIVIDEND = 5  # price: cash per unit, in currency
+    SYMBOL = (
+        6  # the instrument has another name from here on; price: its index among the instrument's `symbols`
+    )
+    DELISTING = 7  # it trades no more; price: what a unit pays where size is 1, else the last price does
+    CASH = 8  # a deposit or, negative, a withdrawal: price, in currency; `instrument` is the account's index
 
 
 KIND_MASK = 15
@@ -48,14 +55,36 @@ class OrderType(IntEnum):
     MARKET = 0
     LIMIT = 1
     STOP = 2
+    STOP_LIMIT = 3  # once the stop is reached, a limit order
+    TRAILING_STOP = 4  # a stop that follows the price at a distance, in its owner's favour only
 
 
 class TimeInForce(IntEnum):
     """FIX tag 59."""
 
     GTC = 0
-    DAY = 1  # until the end of the first day on which the order could fill
+    DAY = 1  # until the end of the first session in which the order could fill
     IOC = 2  # what the first row that can fill it leaves over is cancelled
+    FOK = 3  # the first row that can fill it fills all of it, or it is cancelled
+    GTD = 4  # until a given time
+    AT_THE_OPEN = 5  # on the first print of the next session only
+    AT_THE_CLOSE = 6  # at the end of the session, at its last price
+
+
+class Trail(IntEnum):
+    """How the distance of a trailing stop is measured."""
+
+    AMOUNT = 0  # in currency
+    PERCENT = 1  # as a share of the price: 0.05 is 5 %
+
+
+class BarKind(IntEnum):
+    """What closes a bar."""
+
+    TIME = 0
+    TICKS = 1  # a number of rows
+    VOLUME = 2  # units traded
+    VALUE = 3  # currency traded, "dollar bars"
 
 
 class Status(IntEnum):
@@ -73,13 +102,11 @@ class Status(IntEnum):
 
 
 class Code(IntEnum):
-    """Why the gate denied or cut an order, or why an order ended otherwise than by its owner's wish."""
+    """Why the gate denied or cut an order, why an order ended otherwise than by its owner's wish, why cash moved."""
 
     NONE = 0
     TRADING_STATE = 1  # the account is halted, or may only reduce
-    INSTRUMENT = (
-        2  # quantity below one lot or the minimum, price off the tick grid, not tradable by this owner
-    )
+    INSTRUMENT = 2  # quantity below one lot or the minimum, price off the tick grid, terms that make no sense
     PRICE_MISSING = 3  # no price yet, or one that is no positive number
     PRICE_STALE = 4
     PRICE_COLLAR = 5
@@ -87,17 +114,35 @@ class Code(IntEnum):
     ORDER_NOTIONAL = 7
     CASH = 8  # a cash account pays for what it buys
     SHORT = 9  # a cash account sells only what it has
-    POSITION = 10
-    GROSS_EXPOSURE = 11
-    NET_EXPOSURE = 12
-    CONCENTRATION = 13
-    VAR = 14  # the statistical checks have their place here, after the others
-    CVAR = 15
-    OVERFLOW = 16  # the amount does not fit the exact range of money
-    IOC_REST = 17  # the rest of an immediate-or-cancel order
-    DRAWDOWN = 18  # a hard stop cancelled the order
-    DAILY_LOSS = 19
-    OPERATOR = 20
+    MARGIN = 10  # a margin account has equity for what it holds
+    POSITION = 11
+    GROSS_EXPOSURE = 12
+    NET_EXPOSURE = 13
+    CONCENTRATION = 14
+    VAR = 15  # the statistical checks have their place here, after the others
+    CVAR = 16
+    OVERFLOW = 17  # the amount does not fit the exact range of money
+    DELISTED = 18  # the instrument trades no more
+    REDUCE_ONLY = 19  # there is no position left that the order could reduce
+    GROUP = 20  # another order of its bracket or pair was denied, or decides its quantity
+    IOC_REST = 21  # the rest of an immediate-or-cancel order
+    FOK = 22  # it could not be filled whole
+    POST_ONLY = 23  # it would have taken liquidity
+    OCO = 24  # the other order of its pair was filled
+    PARENT = 25  # the order that was to release it has ended
+    AUCTION = 26  # the open or close did not fill it
+    DRAWDOWN = 27  # a hard stop cancelled the order
+    DAILY_LOSS = 28
+    LIQUIDATION = 29  # the account's equity fell below its maintenance margin
+    OPERATOR = 30
+    DISCONNECT = 31  # its actor is gone
+    SPLIT = 32  # corporate actions: the cash for a fraction of a lot, or an order of which nothing is left
+    DIVIDEND = 33
+    SYMBOL = 34
+    DEPOSIT = 35
+    WITHDRAWAL = 36
+    INTEREST = 37
+    BORROW = 38  # the fee for borrowing what was sold short
 
 
 N_CODES = len(Code)
@@ -117,6 +162,10 @@ class EventKind(IntEnum):
     ORDER = 0  # an order's status changed; the record is the order as it then stood
     FILL = 1  # last_lots at last_px were filled; the record is the order as it then stood
     STATE = 2  # the account's trading state changed to `lots`; code says why
+    CASH = (
+        3  # cash moved by last_notional, not by a fill; code says why. DENIED: a withdrawal that was refused
+    )
+    ACTION = 4  # a corporate action, its code; last_px and stop hold the row's price and size
 
 
 class Call(IntEnum):
@@ -128,6 +177,7 @@ class Call(IntEnum):
     FILL = 3
     ORDER = 4
     TIMER = 5
+    ACTION = 6
 
 
 class Wants(IntEnum):
@@ -139,6 +189,7 @@ class Wants(IntEnum):
     FILL = 8
     ORDER = 16
     TIMER = 32
+    ACTION = 64
 
 
 class Phase(IntEnum):
@@ -149,6 +200,7 @@ class Phase(IntEnum):
     MARK = 2
     GUARD = 3
     TICKS = 4
+    CUT = 5
 
 
 class Outcome(IntEnum):
@@ -203,10 +255,12 @@ CLOCK = _record(  # one record: the engine's time, its counters and the place wh
     series_due="i8",  # its parts: a bar closes,
     order_due="i8",  # an order becomes active, is cancelled or expires,
     timer_due="i8",  # a timer fires
+    accrual_due="i8",  # interest accrues
     grace_ns="i8",  # a time bar closes this long after its end
     trade_from="i8",  # before this time history only warms up: no strategy is asked
     seq="i8",  # rows taken so far
     next_order_id="i8",
+    arrivals="i8",  # orders that became active so far: the order in which a row fills them
     bars="i8",  # bars closed so far
     late_rows="i8",  # prints for a bar that has closed already
     bad_rows="i8",  # rows refused: no positive price, no size, no such instrument
@@ -223,6 +277,7 @@ CLOCK = _record(  # one record: the engine's time, its counters and the place wh
     merge_late="i8",  # 1: a late print enters the bar that is open; 0: it enters none
     faults="i8",
     sell_out="i8",  # 1: an account is to be sold out
+    cut="i8",  # 1: a bar that is cut by ticks, volume or value closed at this row
     closing="i8",  # counts the moments at which bars closed
     bar_closed="i8",  # whether one did at this moment
     deciding_slots="i8",  # the slots before this one belong to strategies, the rest to operators
@@ -232,6 +287,7 @@ INSTRUMENT = _record(
     tick_size="f8",
     lot_size="f8",
     money_per_lot="f8",  # smallest money units that one lot costs at a price of 1
+    lots_per_money="f8",  # 1 / that where it is a whole number above 1, which divides exactly; else 1
     taker_bps="f8",
     maker_bps="f8",
     fee_per_lot="f8",  # money units
@@ -248,8 +304,19 @@ INSTRUMENT = _record(
     high_trigger="f8",  # or at or above this, can concern a resting order
     quiet_from="i8",  # rows with ts_event in [quiet_from, quiet_until) enter bars that are open already
     quiet_until="i8",
-    first_order="i8",  # resting orders, a chain in order of arrival
+    order_due="i8",  # when something happens to one of its orders without a row
+    first_order="i8",  # live orders, a chain in order of submission
     last_order="i8",
+    near="i8",  # orders that any row may fill, a chain in order of arrival (see engine/book.py)
+    last_near="i8",
+    below="i8",  # orders that wait for a lower price: the root of a heap, the highest first
+    above="i8",  # those that wait for a higher one
+    rivals="i8",  # slots that watch whether this bar would also have filled the other side of a bracket
+    first_session="i8",  # its calendar's, in `sessions`
+    n_sessions="i8",  # 0: it trades around the clock, and a session is a day
+    n_cuts="i8",  # series whose bars are not cut by time
+    symbol="i8",  # index of its name among the spec's `symbols`
+    delisted="i8",
     first_series="i8",
     n_series="i8",
     first_subscriber="i8",  # slots whose strategies want each tick, in `subscribers`
@@ -262,7 +329,10 @@ INSTRUMENT = _record(
 )
 
 SERIES = _record(  # the bars of one instrument at one timeframe
-    timeframe="i8",
+    kind="i8",  # BarKind
+    timeframe="i8",  # TIME: how long a bar lasts
+    threshold="f8",  # else: how much closes a bar, in rows, units or currency
+    amount="f8",  # how much of that the bar has
     origin="i8",  # bars start at origin + k * timeframe
     start="i8",  # the bar under construction
     end="i8",
@@ -322,9 +392,13 @@ SLOT = _record(  # one strategy in one instrument: its sub-position
     cost="i8",  # what the open lots cost, without fees
     realized="i8",  # profit of what was closed, before fees
     fees="i8",
+    income="i8",  # dividends, paid or received
     working_buy="i8",  # lots of working orders
     working_sell="i8",
     bars_held="i8",
+    reducing="i8",  # its live reduce-only orders
+    rival="f8",  # where the other side of a bracket would have filled; 0: none is watched
+    rival_side="i8",  # 1: at or above that price, -1: at or below
     strategy="i8",
     account="i8",
     instrument="i8",
@@ -344,7 +418,12 @@ ACCOUNT = _record(
     reserved="i8",  # what working buy orders may cost
     realized="i8",
     fees="i8",
-    equity="i8",  # at the last bar close
+    income="i8",  # dividends, paid or received
+    interest="i8",  # credited less charged, borrow fees among it
+    deposits="i8",  # less withdrawals
+    brackets="i8",  # fills of one side of a bracket
+    both_sides="i8",  # those of which the bar would have filled the other side, too
+    equity="i8",  # as it was last taken: at a bar's close, and with hard stops at each mark
     peak="i8",  # of equity at bar closes
     max_drawdown="f8",
     stop_peak="i8",  # of equity at every mark, where the account has a hard stop
@@ -366,6 +445,14 @@ ACCOUNT = _record(
     rate_next="i8",
     stop_drawdown="f8",
     stop_daily_loss="f8",
+    leverage="f8",  # gross exposure over equity that orders may reach; 0: a cash account
+    maintenance="f8",  # equity over gross exposure below which it is liquidated
+    borrow_rate="f8",  # a year, of what is sold short
+    debit_rate="f8",  # a year, of what is owed
+    credit_rate="f8",  # a year, of free cash
+    guarded="i8",  # 1: each mark of what it holds is looked at
+    liquidating="i8",  # 1: from a margin call until the maintenance margin is there again
+    liquidations="i8",
     state="i8",
     cuts="i8",  # 1: cut an order to the largest size that passes; 0: deny it
     stop_flattens="i8",
@@ -383,34 +470,78 @@ ORDER = _record(
     submitted="i8",
     active_from="i8",  # NEVER once active
     cancel_at="i8",
+    amend_at="i8",  # when the broker takes the new terms below
     expires="i8",
     lots="i8",
     cum_lots="i8",
+    held_lots="i8",  # of a bracket's child: what its parent has not released
     limit="f8",
     stop="f8",
+    trail="f8",
+    new_lots="i8",  # what an amend on its way changes; 0: not that
+    new_limit="f8",
+    new_stop="f8",
     notional="i8",  # money that changed hands so far
     fee_exact="f8",  # fees so far before rounding and minimum
     fees="i8",
     reserved="i8",
+    working="i8",  # lots that count as working in its slot and holding
     slot="i8",
     account="i8",
     instrument="i8",
     next="i8",
     previous="i8",
+    arrival="i8",
+    path_from="f8",  # of a bracket's child: from where on the row that released it goes on
+    exit="i8",  # it passed the gate as an exit. 1: of the account's position, 2: of its strategy's
+    book="i8",  # where in the book it is (engine/book.py), by the four fields that follow
+    key="f8",
+    book_next="i8",
+    book_previous="i8",
+    book_child="i8",
+    partner="i8",  # the other order of a one-cancels-other pair
+    parent="i8",  # the order whose fills release it
+    parent_id="i8",
+    children="i8",  # the first of those that its fills release; the second is that one's partner
     status="i8",
     side="i8",
     type="i8",
     tif="i8",
+    trail_kind="i8",
+    post_only="i8",
+    reduce_only="i8",
     triggered="i8",
     taker="i8",
     then_sell="i8",  # 1: what it leaves unsold when it ends is sold at the market
     code="i8",
 )
 
+TERMS = _record(  # what the owner of an order asks for; prices and distances that it does not have are 0
+    side="i8",
+    type="i8",
+    tif="i8",
+    lots="i8",
+    tag="i8",
+    limit="f8",
+    stop="f8",
+    trail="f8",
+    trail_kind="i8",
+    expires="i8",  # GTD only, else NEVER
+    post_only="i8",
+    reduce_only="i8",
+)
+
+WISH = _record(what="i8", a="i8", b="i8", c="i8", x="f8")  # a Command of engine/kernel.py; 0: none
+
+SESSION = _record(
+    open="i8", close="i8", before="i8"
+)  # [open, close); before: ns open in all sessions before it
+
 EVENT = _record(
     ts="i8",
     seq="i8",
     order_id="i8",
+    parent="i8",  # the id of the order that released it, or 0
     tag="i8",
     submitted="i8",
     order_seq="i8",
@@ -420,6 +551,8 @@ EVENT = _record(
     last_px="f8",
     limit="f8",
     stop="f8",
+    trail="f8",
+    expires="i8",
     notional="i8",
     last_notional="i8",
     fees="i8",
@@ -436,6 +569,9 @@ EVENT = _record(
     side="i1",
     type="i1",
     tif="i1",
+    trail_kind="i1",
+    post_only="i1",
+    reduce_only="i1",
     code="i1",
     maker="i1",
 )
@@ -463,6 +599,9 @@ class State(NamedTuple):
     order_times: Any  # (sum of rate_orders,) int64
     observed: Any  # (sum of n_features,) int64: a feature, or ~AccountFeature
     subscribers: Any  # (n,) int64, slots
+    sessions: Any  # (n,) SESSION, those of one calendar after those of the other
+    wish: Any  # (1,) WISH scratch: what an owner wishes to be done
+    terms: Any  # (3,) TERMS scratch: the orders about to be submitted
     orders: Any  # (capacity,) ORDER
     timers: Any  # (capacity,) TIMER
     taken: Any  # (n_accounts,) int64 scratch: lots taken from the row being matched
@@ -475,6 +614,6 @@ class State(NamedTuple):
 
 RECORD_TYPES = State(
     CLOCK, INSTRUMENT, SERIES, BAR, FEATURE, STRATEGY, SLOT, HOLDING, ACCOUNT, np.dtype(np.int64),
-    np.dtype(np.int64), np.dtype(np.int64), np.dtype(np.int64), ORDER, TIMER, np.dtype(np.int64),
+    np.dtype(np.int64), np.dtype(np.int64), np.dtype(np.int64), SESSION, WISH, TERMS, ORDER, TIMER, np.dtype(np.int64),
     np.dtype(np.float64), EVENT, EQUITY, np.dtype(np.float64), CALL,
 )  # fmt: skip

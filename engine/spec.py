@@ -6,17 +6,40 @@ line and field.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from math import inf
+from typing import Any
+
+import numpy as np
 
 from engine.ledger import MONEY_LIMIT
 from engine.policies import POLICY_FEATURES, Policy
-from engine.records import NO_TIME, SizeKind, Slippage
+from engine.records import NO_TIME, BarKind, SizeKind, Slippage
 
 
 class SpecError(ValueError):
     """The parts of a specification do not fit together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sessions:
+    """When a calendar is open: (n,) int64 ns UTC each, [opens, closes), ascending and disjoint."""
+
+    opens: np.ndarray[Any, Any]
+    closes: np.ndarray[Any, Any]
+
+    def __repr__(self) -> str:
+        """Say which they are, for the hash of a specification: by their content."""
+        digest = hashlib.blake2b(self.opens.tobytes() + self.closes.tobytes(), digest_size=16)
+        return f"Sessions({digest.hexdigest()})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sessions) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
 
 @dataclass(frozen=True)
@@ -38,7 +61,9 @@ class InstrumentSpec:
     slippage_value: float = 0.0  # bps or ticks
     participation: float = 0.0  # 0: no bound
     fill_at_touch: bool = False
-    day_offset_ns: int = 0
+    day_offset_ns: int = 0  # a day without a calendar begins this long after midnight UTC
+    calendar: str = ""  # a key of the engine's calendars; "": it trades around the clock
+    symbols: tuple[str, ...] = ()  # what it is called after each change of its symbol
 
 
 @dataclass(frozen=True)
@@ -61,13 +86,33 @@ class LimitsSpec:
 
 
 @dataclass(frozen=True)
+class MarginSpec:
+    """What a margin account may owe. Rates are shares a year of 365 days."""
+
+    leverage: float = (
+        1.0  # gross exposure over equity that orders may reach; 1 / leverage is the initial margin
+    )
+    maintenance: float = 0.25  # equity over gross exposure below which the account is liquidated
+    borrow_rate: float = 0.0  # of what is sold short, at its price
+    debit_rate: float = 0.0  # of what is owed
+    credit_rate: float = 0.0  # paid on cash that is free
+
+
+@dataclass(frozen=True)
 class AccountSpec:
-    """A cash account. `cash` in currency."""
+    """A cash account, or with `margin` a margin account. `cash` in currency."""
 
     name: str
     cash: float
     currency: str = "USD"
     limits: LimitsSpec = LimitsSpec()
+    margin: MarginSpec | None = None
+
+
+def accrues(account: AccountSpec) -> bool:
+    """Whether interest or borrow fees accrue on the account."""
+    margin = account.margin
+    return margin is not None and max(margin.borrow_rate, margin.debit_rate, margin.credit_rate) > 0
 
 
 @dataclass(frozen=True)
@@ -85,6 +130,10 @@ class StrategySpec:
     size_value: float = 0.0  # units, or a share of equity
     wants: int = 0  # a sum of Wants; PYTHON only
     history: int = 0  # bars that the actor may look back
+    bar_kind: BarKind = BarKind.TIME
+    bar_size: float = 0.0  # what closes a bar that is not cut by time: rows, units or currency
+    also: tuple[int, ...] = ()  # further timeframes, in ns, whose bars it may look at
+    cancel_on_disconnect: bool = True  # its working orders go when its actor does
 
 
 @dataclass(frozen=True)
@@ -98,6 +147,7 @@ class EngineSpec:
     merge_late: bool = False
     trade_from: int = NO_TIME  # before this time the tape only warms up
     scales: dict[str, int] = field(default_factory=dict)  # currency -> smallest units in one
+    calendars: dict[str, Sessions] = field(default_factory=dict)
 
     def scale(self, currency: str) -> int:
         """Smallest money units in one of the currency: millionths, unless the spec says otherwise."""
@@ -110,12 +160,24 @@ class EngineSpec:
         self._unique("strategy", [s.name for s in self.strategies])
         instruments = {i.name: i for i in self.instruments}
         accounts = {a.name: a for a in self.accounts}
+        for currency, scale in self.scales.items():
+            if not 1 <= scale <= 10**12 or scale != int(scale):
+                raise SpecError(f"currency {currency!r}: a scale of {scale} is out of range")
         for instrument in self.instruments:
             _check_instrument(instrument)
+            if instrument.calendar and instrument.calendar not in self.calendars:
+                raise SpecError(
+                    f"instrument {instrument.name!r}: there is no calendar {instrument.calendar!r}"
+                )
+        for name, sessions in self.calendars.items():
+            times = np.column_stack((sessions.opens, sessions.closes)).ravel()
+            if len(times) == 0 or not np.all(times[1:] >= times[:-1]):
+                raise SpecError(f"calendar {name!r} has no sessions, or they are not in order")
         for account in self.accounts:
             if not 0 <= account.cash * self.scale(account.currency) < MONEY_LIMIT:
                 raise SpecError(f"account {account.name!r}: cash of {account.cash} is negative or too large")
             _check_limits(account)
+            _check_margin(account)
         if self.grace_ns < 0:
             raise SpecError(f"a grace of {self.grace_ns} ns; it cannot be negative")
         for strategy in self.strategies:
@@ -123,8 +185,11 @@ class EngineSpec:
                 raise SpecError(f"strategy {strategy.name!r}: there is no account {strategy.account!r}")
             if not strategy.instruments:
                 raise SpecError(f"strategy {strategy.name!r} trades no instrument")
-            if strategy.timeframe_ns <= 0:
+            by_time = strategy.bar_kind == BarKind.TIME
+            if not 0 < (strategy.timeframe_ns if by_time else strategy.bar_size) < inf:
                 raise SpecError(f"strategy {strategy.name!r}: the timeframe must be positive")
+            if any(ns <= 0 for ns in strategy.also):
+                raise SpecError(f"strategy {strategy.name!r}: a further timeframe must be positive")
             self._unique(f"strategy {strategy.name!r}: instrument", list(strategy.instruments))
             _check_strategy(strategy)
             for name in strategy.instruments:
@@ -174,6 +239,30 @@ def _check_limits(account: AccountSpec) -> None:
             )
     if limits.rate_orders > 0 and limits.rate_window_ns == 0:
         raise SpecError(f"account {account.name!r}: rate_orders needs rate_window_ns")
+
+
+def _check_margin(account: AccountSpec) -> None:
+    margin = account.margin
+    if margin is None:
+        return
+    rules = [
+        ("leverage", margin.leverage, 0 < margin.leverage <= 1000),
+        ("maintenance", margin.maintenance, 0 <= margin.maintenance * margin.leverage <= 1),
+        *(
+            (name, getattr(margin, name), 0 <= getattr(margin, name) < 100)
+            for name in ("borrow_rate", "debit_rate", "credit_rate")
+        ),
+    ]
+    for name, value, holds in rules:
+        if not holds:
+            raise SpecError(
+                f"account {account.name!r}: {name} of {value} is out of range"
+                + (
+                    f"; it must be below the initial margin, {1 / margin.leverage:g}"
+                    if name == "maintenance"
+                    else ""
+                )
+            )
 
 
 def _check_strategy(strategy: StrategySpec) -> None:

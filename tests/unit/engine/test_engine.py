@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.engine import Engine, EngineError, Snapshot, SnapshotError
+from engine.engine import Engine, EngineError, SnapshotError
 from engine.policies import Policy
-from engine.records import NEVER, NONE, SECOND, Code, Side, Ticks, TradingState, Wants
+from engine.records import NEVER, NONE, SECOND, Code, RowKind, Side, Ticks, TradingState, Wants
+from engine.snapshot import Snapshot
 from engine.spec import SpecError
 from tests.builders import MINUTE, join, make_engine, make_ticks, order, read, timer_at
 from tests.stories.desk import at, make_world, opened
@@ -41,6 +42,9 @@ class Nobody:
 
     def order(self, event: int) -> None:
         self.asked.append("order")
+
+    def action(self, event: int) -> None:
+        self.asked.append("action")
 
     def timer(self, timer_id: int) -> None:
         self.asked.append("timer")
@@ -101,6 +105,7 @@ def test_actor_hears_what_it_wants_and_nothing_else() -> None:
         engine.process(make_ticks([(0, 100.0)]))
         order(engine, Side.BUY, 1)
         engine.process(make_ticks([(1, 100.0), (MINUTE, 100.0), (MINUTE + 5, 100.0)]))
+        engine.process(make_ticks([(MINUTE + 6, 2.0, 1.0, 0, RowKind.SPLIT)]))
         heard = {"timer", *(w.name.lower() for w in Wants if w & wants)}
         assert set(actor.asked) == heard
 

@@ -50,7 +50,7 @@ class Watcher:
     def stop(self) -> None:
         pass
 
-    bars = tick = fill = order = timer = load = bar
+    bars = tick = fill = order = timer = action = load = bar
     save = stop
 
 

@@ -8,15 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.engine import Engine
-from engine.ledger import MONEY_LIMIT, _share, book_fill, equity_of, value_of
+from engine.ledger import MONEY_LIMIT, book_fill, equity_of, share_of, value_of
 from engine.records import Side
-from tests.builders import make_engine
+from tests.builders import make_engine, plain
 
 BUY, SELL = Side.BUY, Side.SELL
-
-
-def plain(function: Any) -> Any:
-    return getattr(function, "py_func", function)
 
 
 def book(engine: Engine, side: Side, lots: int, notional: int, fee: int = 0) -> int:
@@ -26,12 +22,12 @@ def book(engine: Engine, side: Side, lots: int, notional: int, fee: int = 0) -> 
 @given(st.integers(0, MONEY_LIMIT - 1), st.integers(1, 10**9), st.data())
 def test_share_of_a_cost_is_rounded_down(cost: int, of: int, data: Any) -> None:
     lots = data.draw(st.integers(1, of))
-    assert plain(_share)(cost, lots, of) == cost * lots // of
+    assert plain(share_of)(cost, lots, of) == cost * lots // of
 
 
 @pytest.mark.parametrize(("cost", "lots", "of"), [(22, 30, 44), (49, 1, 49), (3, 1, 3), (10**15 + 1, 2, 3)])
 def test_share_that_comes_out_even_loses_nothing(cost: int, lots: int, of: int) -> None:
-    assert plain(_share)(cost, lots, of) == Fraction(cost * lots, of).__floor__()
+    assert plain(share_of)(cost, lots, of) == Fraction(cost * lots, of).__floor__()
 
 
 def test_purchase_and_sale_with_fees() -> None:
@@ -82,6 +78,20 @@ def test_equity_is_cash_and_holdings_at_the_last_price() -> None:
     assert plain(equity_of)(engine.state, engine.state.accounts[0]) == 800_000_000 + 240_000_000
 
 
-def test_value_is_bounded_instead_of_overflowing() -> None:
-    assert plain(value_of)(10**15, 1e300, 1e6) == MONEY_LIMIT
-    assert plain(value_of)(-(10**15), 1e300, 1e6) == -MONEY_LIMIT
+@pytest.mark.parametrize("lot_size", [1.0, 1e-8])
+def test_value_is_bounded_instead_of_overflowing(lot_size: float) -> None:
+    instrument = make_engine(lot_size=lot_size).state.instruments[0]
+    assert plain(value_of)(instrument, 10**15, 1e280) == MONEY_LIMIT
+    assert plain(value_of)(instrument, -(10**15), 1e280) == -MONEY_LIMIT
+
+
+@given(st.integers(-(10**12), 10**12), st.integers(1, 10**10))
+def test_value_of_lots_of_a_hundred_millionth_is_exact_half_to_even(lots: int, cents: int) -> None:
+    # at a price in cents a lot is worth cents / 1e10 of a dollar, so lots * cents / 1e4 millionths of it
+    instrument = make_engine(lot_size=1e-8).state.instruments[0]
+    exact = Fraction(lots * cents, 10_000)
+    value = plain(value_of)(instrument, lots, cents / 100)
+    # the price itself is a float: at most 2**-53 off, in relative terms, in each of three operations
+    assert abs(value - exact) <= Fraction(1, 2) + abs(exact) / 2**51 or abs(exact) > MONEY_LIMIT
+    if lots * cents % 10_000 == 0 and abs(exact) < 2**50:
+        assert value == exact

@@ -5,9 +5,10 @@ from itertools import product
 import pytest
 
 from engine.engine import EngineFault
-from engine.orders import TRANSITIONS, day_end, move
+from engine.orders import TRANSITIONS, move
 from engine.records import DAY, Side, Status
-from tests.builders import make_engine, make_ticks, order
+from engine.sessions import session_end
+from tests.builders import make_engine, make_ticks, order, plain
 
 S = Status
 MAY_BECOME = {
@@ -36,7 +37,7 @@ def test_step_is_taken_if_and_only_if_the_table_knows_it(before: Status, after: 
     record = engine.state.orders[engine.live_orders()[0]]
     record.status = before
     was = record.tobytes()
-    taken = getattr(move, "py_func", move)(engine.state, record, after)
+    taken = plain(move)(engine.state, record, after)
     if after in MAY_BECOME[before]:
         assert (bool(taken), Status(record.status), engine.state.clock[0].faults) == (True, after, 0)
     else:
@@ -99,5 +100,6 @@ def test_pool_of_orders_grows_without_losing_one() -> None:
         (DAY // 2, -DAY // 4, DAY - DAY // 4),
     ],
 )
-def test_end_of_the_trading_day(ts: int, offset: int, end: int) -> None:
-    assert getattr(day_end, "py_func", day_end)(ts, offset) == end
+def test_around_the_clock_a_session_is_a_day(ts: int, offset: int, end: int) -> None:
+    engine = make_engine(day_offset_ns=offset)
+    assert plain(session_end)(engine.state, engine.state.instruments[0], ts) == end

@@ -7,6 +7,7 @@ import pytest
 
 from engine.policies import Policy, Signal, signal_of
 from engine.records import RECORD_TYPES
+from tests.builders import plain
 
 FLAT, LONG, KEEP = Signal.FLAT, Signal.LONG, Signal.KEEP
 
@@ -38,4 +39,4 @@ def test_signal(
     strategy.policy = policy
     for name, value in zip(("p0", "p1", "p2"), params, strict=False):
         setattr(strategy, name, value)
-    assert getattr(signal_of, "py_func", signal_of)(strategy, np.array(observation)) == signal
+    assert plain(signal_of)(strategy, np.array(observation)) == signal

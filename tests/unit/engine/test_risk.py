@@ -1,18 +1,13 @@
 """Small parts of the gate."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from engine.records import RECORD_TYPES, Side
-from engine.risk import _on_grid, is_exit
+from engine.risk import _is_price, is_exit
+from tests.builders import plain
 
 BUY, SELL = Side.BUY, Side.SELL
-
-
-def plain(function: Any) -> Any:
-    return getattr(function, "py_func", function)
 
 
 @pytest.mark.parametrize(
@@ -54,4 +49,4 @@ def test_exit_shrinks_a_position_and_cannot_flip_it(
     ],
 )
 def test_price_on_the_grid(price: float, tick: float, on: bool) -> None:
-    assert plain(_on_grid)(price, tick) == on
+    assert plain(_is_price)(price, tick) == on

@@ -3,12 +3,22 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engine.engine import Engine
 from engine.policies import Policy
-from engine.records import SizeKind
-from engine.spec import AccountSpec, EngineSpec, InstrumentSpec, LimitsSpec, SpecError, StrategySpec
+from engine.records import BarKind, SizeKind
+from engine.spec import (
+    AccountSpec,
+    EngineSpec,
+    InstrumentSpec,
+    LimitsSpec,
+    MarginSpec,
+    Sessions,
+    SpecError,
+    StrategySpec,
+)
 from tests.builders import MINUTE
 
 GOOD = EngineSpec(
@@ -161,3 +171,61 @@ def test_unknown_feature() -> None:
 
 def test_grace_that_is_negative() -> None:
     refused(replace(GOOD, grace_ns=-1), "grace")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("leverage", 0.0),
+        ("leverage", -1.0),
+        ("leverage", 1001.0),
+        ("leverage", float("nan")),
+        ("maintenance", -0.1),
+        ("maintenance", 0.6),  # above the initial margin, which is 1 / 2
+        ("maintenance", float("nan")),
+        ("borrow_rate", -0.01),
+        ("debit_rate", float("inf")),
+        ("credit_rate", float("nan")),
+    ],
+)
+def test_margin_that_makes_no_sense(field: str, value: float) -> None:
+    refused(account(margin=MarginSpec(**({"leverage": 2.0} | {field: value}))), "'a'", field)
+
+
+def sessions(*times: int) -> Sessions:
+    return Sessions(np.array(times[::2], np.int64), np.array(times[1::2], np.int64))
+
+
+def test_calendar_that_is_not_given() -> None:
+    refused(instrument(calendar="moon"), "'A'", "'moon'")
+
+
+@pytest.mark.parametrize("times", [(), (10, 5), (0, 10, 5, 20), (20, 30, 0, 10)])
+def test_calendar_without_sessions_or_with_sessions_that_are_not_in_order(times: tuple[int, ...]) -> None:
+    refused(replace(instrument(calendar="c"), calendars={"c": sessions(*times)}), "'c'")
+
+
+def test_calendar_whose_sessions_follow_upon_each_other_is_taken() -> None:
+    replace(instrument(calendar="c"), calendars={"c": sessions(0, 10, 10, 20)}).check()
+
+
+def test_calendars_of_other_sessions_make_another_specification() -> None:
+    one, other = (replace(GOOD, calendars={"c": sessions(0, end)}) for end in (10, 11))
+    assert repr(one) != repr(other)
+    assert one != other
+    assert one == replace(GOOD, calendars={"c": sessions(0, 10)})
+
+
+@pytest.mark.parametrize("scale", [0, -1, 10**13, 2.5])
+def test_scale_of_a_currency_that_is_no_count_of_units(scale: int) -> None:
+    refused(replace(GOOD, scales={"USD": scale}), "'USD'", "scale")
+
+
+@pytest.mark.parametrize("size", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("kind", [BarKind.TICKS, BarKind.VOLUME, BarKind.VALUE])
+def test_bars_cut_by_no_amount(kind: BarKind, size: float) -> None:
+    refused(strategy(bar_kind=kind, bar_size=size), "'s'")
+
+
+def test_further_timeframe_of_no_length() -> None:
+    refused(strategy(also=(MINUTE, 0)), "'s'", "further timeframe")
