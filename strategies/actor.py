@@ -12,8 +12,15 @@ import numpy as np
 from engine.records import KIND_MASK, RowKind
 from strategies.base import Strategy, wants_of
 from strategies.context import Context
-from strategies.convert import Units, column, event_fields, event_fill_fields, event_order_fields
-from strategies.errors import StrategyError, iso_utc
+from strategies.convert import (
+    Units,
+    column,
+    event_action_fields,
+    event_fields,
+    event_fill_fields,
+    event_order_fields,
+)
+from strategies.errors import StrategyError, StrategyLoadError, iso_utc
 from strategies.types import Bar, Tick
 
 if TYPE_CHECKING:
@@ -31,7 +38,8 @@ def make_rng(seed: int, name: str) -> np.random.Generator:
 class PythonActor:
     """A strategy written in Python, as the engine's Actor. Raises StrategyError where the strategy raises.
 
-    `wants`, `features` and `history` belong into the StrategySpec that the engine is built of.
+    `wants`, `features`, `timeframes` and `history` belong into the StrategySpec that the engine is built of: there the
+    timeframes, in `also` and behind a feature's @, are in ns, in the same order.
     """
 
     def __init__(self, name: str, strategy: Strategy, seed: int = 0) -> None:
@@ -39,7 +47,8 @@ class PythonActor:
         self.name = name
         self.strategy = strategy
         self.wants = wants_of(type(strategy))
-        self.features = tuple(strategy.features)
+        self.features = _texts(name, "features", strategy.features)
+        self.timeframes = _texts(name, "timeframes", strategy.timeframes)
         self.history = int(strategy.history)
         self._rng = make_rng(seed, name)
         self._started = False
@@ -51,7 +60,7 @@ class PythonActor:
         self._engine = engine
         self._index = strategy
         self._units = Units(engine)
-        self._context = Context(engine, strategy, self.history, self._rng)
+        self._context = Context(engine, strategy, self.history, self._rng, self.features, self.timeframes)
         self._on_bar = self.strategy.on_bar
         self._on_tick = self.strategy.on_tick
         self._bind()
@@ -127,6 +136,14 @@ class PythonActor:
         """A timer fired."""
         self._ask("on_timer", self._context, timer_id)
 
+    def action(self, event: int) -> None:
+        """A corporate action happened to an instrument that the strategy trades."""
+        s = self._engine.state
+        row = s.events.item(event)
+        ts, k = event_fields(row)
+        action = self._units.action(ts, k, event_action_fields(row), float(s.instruments[k].price))
+        self._ask("on_corporate_action", self._context, action, instrument=action.instrument)
+
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _bind(self) -> None:
@@ -163,3 +180,13 @@ class PythonActor:
         return StrategyError(
             f"strategy {self.name!r}, {callback} at {iso_utc(self._now[0])}{on}: {type(error).__name__}: {error}"
         )
+
+
+def _texts(name: str, what: str, given: Any) -> tuple[str, ...]:
+    # one text is a sequence of texts, too: of its letters
+    texts = () if isinstance(given, str) else tuple(given)
+    if isinstance(given, str) or not all(isinstance(text, str) for text in texts):
+        raise StrategyLoadError(
+            f"strategy {name!r}: `{what}` is {given!r}; write a tuple of texts, such as ({str(given)!r},)"
+        )
+    return texts

@@ -13,7 +13,7 @@ from strategies.errors import StrategyLoadError
 
 if TYPE_CHECKING:
     from strategies.context import Context
-    from strategies.types import Bar, Fill, Order, Tick
+    from strategies.types import Bar, CorporateAction, Fill, Order, Tick
 
 CALLBACKS = {
     "on_bar": Wants.BAR,
@@ -22,6 +22,7 @@ CALLBACKS = {
     "on_fill": Wants.FILL,
     "on_order": Wants.ORDER,
     "on_timer": Wants.TIMER,
+    "on_corporate_action": Wants.ACTION,
 }  # what the engine can be told not to ask; on_start and on_stop come once
 
 
@@ -68,13 +69,16 @@ class Strategy:
     refused, and the result is `self.params`.
 
     Inputs: `features` names the indicators to compute on each of its instruments (a tuple in the class, or a property
-    where it depends on `self.params`), `history` how many closed bars `ctx.bars` can look back (256 unless set).
+    where it depends on `self.params`), `history` how many closed bars `ctx.bars` can look back (256 unless set),
+    `timeframes` further timeframes whose bars `ctx.bars` can give, such as "1h"; a feature of such bars is named
+    "sma_20@1h". `on_bar` comes for the strategy's own timeframe only, with the further ones' bars up to that moment.
 
     Order of calls. At each row of the tape: first what its time makes due (bars close: `on_bar` for each instrument
     whose bar closed, then `on_bars` once; then `on_timer`), then `on_fill` and `on_order` for what the row did to the
-    strategy's orders, then `on_tick`. What an order led to at once (accepted, denied, cancelled) comes back through
-    `on_order` right after the callback that asked for it. Only overridden methods are
-    called, and none but `on_start` while history warms up.
+    strategy's orders, then `on_tick`. A row that is a split, a dividend or the like brings `on_corporate_action`, then
+    `on_order` for each order that it changed. What an order led to at once (accepted, denied, cancelled) comes back
+    through `on_order` right after the callback that asked for it. Only overridden methods are called, and none but
+    `on_start` while history warms up.
 
     An order placed in any callback can fill on a later row only. Nothing may be kept outside the strategy's own
     attributes, and no clock or random source other than `ctx.now` and `ctx.rng` used: the same tape must give the same
@@ -94,7 +98,12 @@ class Strategy:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names of indicators, such as "sma_20" or "cash_share", in the order of `ctx.features`."""
+        """Names of indicators, such as "sma_20", "sma_20@1h" or "cash_share", in the order of `ctx.features`."""
+        return ()
+
+    @property
+    def timeframes(self) -> tuple[str, ...]:
+        """Further timeframes beside the strategy's own, such as "1h", whose bars `ctx.bars` can give."""
         return ()
 
     @property
@@ -117,7 +126,7 @@ class Strategy:
     def on_fill(self, ctx: Context, fill: Fill) -> None:
         """One of its orders was filled, in part or, where `fill.leaves_qty` is 0, to its end.
 
-        Comes before the row that filled it is marked: `ctx.price` and equity are still those of the row before.
+        Comes before the bars take the row that filled it; `ctx.price` and equity are those of the row already.
         """
 
     def on_order(self, ctx: Context, order: Order) -> None:
@@ -125,6 +134,12 @@ class Strategy:
 
     def on_timer(self, ctx: Context, timer_id: int) -> None:
         """A timer fired that it had set with `ctx.set_timer`."""
+
+    def on_corporate_action(self, ctx: Context, action: CorporateAction) -> None:
+        """One of its instruments had a split, a dividend, a new symbol, or was delisted.
+
+        Comes after positions, orders, bars and features have followed: multiply by `action.factor` what you remember.
+        """
 
     def on_stop(self, ctx: Context) -> None:
         """End: the tape is over, nothing fills any more."""

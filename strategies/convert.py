@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.build import units_of
-from engine.records import EVENT, Code, OrderType, Side, Status, TimeInForce
-from strategies.types import Fill, Order
+from engine.records import EVENT, NEVER, Code, OrderType, Side, Status, TimeInForce, Trail
+from strategies.types import CorporateAction, Fill, Order
 
 if TYPE_CHECKING:
     from engine.engine import Engine
 
 _ORDER_FIELDS = (
     "side", "type", "tif", "status", "code", "lots", "cum_lots", "limit", "stop", "notional", "fees", "tag",
-    "submitted",
+    "submitted", "trail", "trail_kind", "expires", "post_only", "reduce_only",
 )  # fmt: skip
+_LIMITS = (OrderType.LIMIT, OrderType.STOP_LIMIT)
 
 
 def column(array: Any, field: str) -> memoryview:
@@ -31,13 +32,14 @@ def _getter(dtype: np.dtype[Any], *fields: str) -> Callable[[Any], tuple[Any, ..
     return itemgetter(*(names.index(field) for field in fields))
 
 
-def order_getter(dtype: np.dtype[Any], order_id: str) -> Callable[[Any], tuple[Any, ...]]:
-    """What takes the fields that `Units.order` wants from a record's tuple of values."""
-    return _getter(dtype, order_id, *_ORDER_FIELDS)
+def order_getter(dtype: np.dtype[Any], order_id: str, parent: str) -> Callable[[Any], tuple[Any, ...]]:
+    """What takes the fields that `Units.order` wants from a record's tuple of values; two have other names in another."""
+    return _getter(dtype, order_id, parent, *_ORDER_FIELDS)
 
 
 event_fields = _getter(EVENT, "ts", "instrument")
-event_order_fields = order_getter(EVENT, "order_id")
+event_order_fields = order_getter(EVENT, "order_id", "parent")
+event_action_fields = _getter(EVENT, "code", "last_px", "stop")
 event_fill_fields = _getter(
     EVENT, "order_id", "side", "last_lots", "last_px", "last_fee", "realized", "position", "maker", "status", "lots",
     "cum_lots", "notional", "tag",
@@ -52,15 +54,18 @@ class Units:
         self.names = [i.name for i in spec.instruments]
         self.lot_size = [i.lot_size for i in spec.instruments]
         self._scale = [spec.scale(i.currency) for i in spec.instruments]
+        self._symbols = [i.symbols for i in spec.instruments]
 
     def _average(self, k: int, notional: int, lots: int) -> float:
         return notional / self._scale[k] / (lots * self.lot_size[k]) if lots else 0.0
 
     def order(self, ts: int, k: int, fields: tuple[Any, ...]) -> Order:
         """An order in instrument k from the fields that `order_getter` took."""
-        order_id, side, type_, tif, status, code, lots, cum, limit, stop, notional, fees, tag, submitted = (
-            fields
-        )
+        (
+            order_id, parent, side, type_, tif, status, code, lots, cum, limit, stop, notional, fees, tag, submitted,
+            trail, trail_kind, expires, post_only, reduce_only,
+        ) = fields  # fmt: skip
+        trailing = type_ == OrderType.TRAILING_STOP
         unit = self.lot_size[k]
         ended = status > Status.PENDING_CANCEL
         return Order(
@@ -76,11 +81,17 @@ class Units:
             cum_qty=units_of(cum, unit),
             leaves_qty=0.0 if ended else units_of(lots - cum, unit),
             avg_px=self._average(k, notional, cum),
-            limit=limit if type_ == OrderType.LIMIT else None,
-            stop=stop if type_ == OrderType.STOP else None,
+            limit=limit if type_ in _LIMITS else None,
+            stop=stop or None,  # 0: it has none, or, trailing, has seen no price
             fees=fees / self._scale[k],
             tag=tag,
             submitted=submitted,
+            trail=trail if trailing and trail_kind == Trail.AMOUNT else None,
+            trail_percent=trail if trailing and trail_kind == Trail.PERCENT else None,
+            expires=expires if expires != NEVER else None,
+            post_only=bool(post_only),
+            reduce_only=bool(reduce_only),
+            parent_id=parent or None,
         )
 
     def fill(self, ts: int, k: int, fields: tuple[Any, ...]) -> Fill:
@@ -105,3 +116,17 @@ class Units:
             avg_px=self._average(k, notional, cum),
             tag=tag,
         )
+
+    def action(self, ts: int, k: int, fields: tuple[Any, ...], price: float) -> CorporateAction:
+        """What happened to instrument k, from the fields that `event_action_fields` took; price: its own after it, or 0."""
+        code, given, size = fields  # the row's price and size; engine.records.RowKind says what they mean
+        name = self.names[k]
+        if code == Code.SPLIT:
+            return CorporateAction(ts, Code.SPLIT, name, given, size, factor=size / given)
+        if code == Code.DIVIDEND:
+            # the price has fallen by the dividend, unless there is none yet
+            factor = price / (price + given) if price > 0.0 else 1.0
+            return CorporateAction(ts, Code.DIVIDEND, name, amount=given, factor=factor)
+        if code == Code.SYMBOL:
+            return CorporateAction(ts, Code.SYMBOL, name, symbol=self._symbols[k][int(given)])
+        return CorporateAction(ts, Code(code), name, amount=given)

@@ -58,7 +58,7 @@ def make_actor(
 ) -> PythonActor:
     """The actor for strategy `name` of the engine's spec, of the class `use` (or ``module:Class``).
 
-    Its `wants`, `features` and `history` belong into the StrategySpec.
+    Its `wants`, `features`, `timeframes` and `history` belong into the StrategySpec, as PythonActor says.
     Raises pydantic's ValidationError for params that the class's Params refuses or does not have, StrategyLoadError for
     a class that cannot be used, StrategyError where its own code raises.
     """
@@ -78,13 +78,18 @@ def make_actor(
 
 
 def _check_inputs(name: str, actor: PythonActor) -> None:
-    from engine.features import MAX_WINDOW, parse_feature
+    from engine.features import MAX_WINDOW, AccountFeature, parse_feature
 
     for feature in actor.features:
+        base, at, timeframe = feature.partition("@")
         try:
-            parse_feature(feature)
+            parsed = parse_feature(base)
         except ValueError as error:
             raise StrategyLoadError(f"strategy {name!r}: {error}") from None
+        if at and (not timeframe or isinstance(parsed, AccountFeature)):
+            raise StrategyLoadError(
+                f"strategy {name!r}: feature {feature!r}; behind the @ stands the timeframe of an indicator: sma_20@1h"
+            )
     if not 0 <= actor.history <= MAX_WINDOW:
         raise StrategyLoadError(
             f"strategy {name!r}: a history of {actor.history} bars; it can be 0 to {MAX_WINDOW}"

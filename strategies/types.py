@@ -51,10 +51,16 @@ class Order(NamedTuple):
     leaves_qty: float  # not filled so far; 0 once it has ended
     avg_px: float  # of what was filled; 0 before the first fill, as in FIX
     limit: float | None
-    stop: float | None
+    stop: float | None  # of a trailing stop, where it stands now
     fees: float  # so far, in currency
     tag: int  # the owner's own mark
     submitted: int  # ns UTC
+    trail: float | None = None  # the distance of a trailing stop, in currency
+    trail_percent: float | None = None  # or as a share of the price
+    expires: int | None = None  # ns UTC: a GTD order's; a DAY order's once its session is known
+    post_only: bool = False
+    reduce_only: bool = False
+    parent_id: int | None = None  # the order whose fills release it, in a bracket
 
 
 class Fill(NamedTuple):
@@ -76,3 +82,21 @@ class Fill(NamedTuple):
     leaves_qty: float
     avg_px: float
     tag: int
+
+
+class CorporateAction(NamedTuple):
+    """What happened to an instrument; positions, working orders, bars, features and cash have followed already.
+
+    What a strategy itself remembers has not: it multiplies prices from before by `factor`, and, after a split, quantities
+    by ``numerator / denominator``. A split's factor is denominator / numerator; that of a dividend D after a last
+    price P is 1 - D / P, so that prices are continuous; otherwise, and before the first price, it is 1.
+    """
+
+    ts_event: int
+    kind: Code  # SPLIT, DIVIDEND, SYMBOL or DELISTED
+    instrument: str
+    numerator: float = 1.0  # of a split: so many new units
+    denominator: float = 1.0  # for so many old ones
+    amount: float = 0.0  # what a unit pays, in currency: a dividend, or the end of a delisted instrument
+    symbol: str | None = None  # of a change of symbol: what the instrument is called from here on
+    factor: float = 1.0

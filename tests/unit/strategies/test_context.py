@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,50 +20,11 @@ from strategies import (
     Side,
     Status,
     Strategy,
-    StrategyError,
     Tick,
     TimeInForce,
 )
 from tests.builders import MINUTE, join, make_bars, make_ticks, timer_at
-from tests.unit.strategies.worlds import make_world
-
-FOUR_BARS = [
-    (10.0, 12.0, 9.0, 11.0),
-    (11.0, 13.0, 10.0, 12.0),
-    (12.0, 14.0, 11.0, 13.0),
-    (13.0, 15.0, 12.0, 14.0),
-]
-
-
-def at_each_bar(
-    look: Callable[[Context, Bar], Any],
-    bars: Sequence[tuple[float, ...]] = FOUR_BARS,
-    features: tuple[str, ...] = (),
-    history: int = 256,
-    **world: Any,
-) -> list[Any]:
-    """What `look` gives at each bar's close."""
-    seen = []
-
-    class Looking(Strategy):
-        def on_bar(self, ctx: Context, bar: Bar) -> None:
-            seen.append(look(ctx, bar))
-
-    Looking.features = features  # type: ignore[assignment, method-assign]
-    Looking.history = history  # type: ignore[assignment, method-assign]
-    engine, _ = make_world(Looking, **world)
-    engine.start()
-    engine.process(join(make_bars(bars), timer_at(len(bars) * MINUTE)))
-    return seen
-
-
-def asked(question: Callable[[Context], Any], **world: Any) -> str:
-    """The message of the ContextError that the question raises at the first bar."""
-    with pytest.raises(StrategyError) as caught:
-        at_each_bar(lambda ctx, bar: question(ctx), **world)
-    assert isinstance(caught.value.__cause__, ContextError)
-    return str(caught.value.__cause__)
-
+from tests.unit.strategies.worlds import FOUR_BARS, asked, at_each_bar, make_world
 
 # -- time, price, bars --------------------------------------------------------------------------------------------
 
@@ -342,11 +303,6 @@ TWO = (InstrumentSpec("A"), InstrumentSpec("B"))
             lambda c: c.buy("A", 1, limit=math.nan),
             {},
             "strategy 's': a limit price of nan for A; it must be positive",
-        ),
-        (
-            lambda c: c.buy("A", 1, limit=1.0, stop=1.0),
-            {},
-            "strategy 's': an order takes a limit or a stop price, not both",
         ),
         (
             lambda c: c.set_timer(1, c.now),
