@@ -42,6 +42,11 @@ class Layout:
     columns: dict[str, tuple[int, ...]]  # our name -> positions; a time may be a date and a time of day
     header_lines: int = 1
     suffixed: bool = False  # symbols carry an exchange, as in AAPL.US
+    zone: str = "UTC"  # of times that name none, unless the configuration says another
+    at_end: bool = False  # bars shorter than a day are stamped at their end, unless it says otherwise
+    time_format: str | None = None  # as in `daemon.data.times.Clock`, unless the configuration says another
+    newest_first: bool = False  # rows are read from the last line to the first
+    divisor: int = 1  # prices are whole numbers of this part of the currency
 
     def label(self, ours: str) -> str:
         """What the file calls our column."""

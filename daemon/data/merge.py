@@ -1,7 +1,7 @@
 """Several streams become one in time order, while no more than about a block of each is held.
 
-At equal times come the highs and lows of bars, then closes, then prints and opens; then the order is by instrument;
-within a source it stays as it was.
+At equal times come the highs and lows of bars, then closes, then corporate actions, then prints and opens; then the
+order is by instrument; within a source it stays as it was.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import numpy as np
 
 from engine.records import KIND_MASK, RowKind, Ticks
 
-_RANK = np.full(KIND_MASK + 1, 3, np.uint8)  # of row kinds at equal times
-_RANK[[RowKind.EXTREME, RowKind.CLOSE, RowKind.PRINT]] = (0, 1, 2)
+_RANK = np.full(KIND_MASK + 1, 4, np.uint8)  # of row kinds at equal times
+_RANK[RowKind.SPLIT :] = 2  # all that happens to an instrument or an account itself
+_RANK[[RowKind.EXTREME, RowKind.CLOSE, RowKind.PRINT]] = (0, 1, 3)
 
 
 def merge(streams: Sequence[Iterator[Ticks]]) -> Iterator[Ticks]:
@@ -32,12 +33,12 @@ def merge(streams: Sequence[Iterator[Ticks]]) -> Iterator[Ticks]:
             if ticks is None:
                 continue
             n = int(np.searchsorted(ticks.ts_event, horizon))
-            taken.append(_rows(ticks, 0, n))
-            held[i] = _rows(ticks, n, len(ticks.price))
+            taken.append(piece(ticks, 0, n))
+            held[i] = piece(ticks, n, len(ticks.price))
             if more[i] and _end(ticks) == horizon:
                 following = next(streams[i], None)
                 more[i] = following is not None
-                held[i] = _join([t for t in (held[i], following) if t])
+                held[i] = join([t for t in (held[i], following) if t])
         yield from _in_order(taken)
     yield from _in_order([ticks for ticks in held if ticks])
 
@@ -46,12 +47,14 @@ def _end(ticks: Ticks) -> int:
     return int(ticks.ts_event[-1])
 
 
-def _rows(ticks: Ticks, first: int, end: int) -> Ticks:
+def piece(ticks: Ticks, first: int, end: int) -> Ticks:
+    """The rows from first to before end; nothing is copied."""
     ts = ticks.ts_event[first:end]
     return Ticks(ts, ts, *(column[first:end] for column in ticks[2:]))
 
 
-def _join(parts: Sequence[Ticks]) -> Ticks:
+def join(parts: Sequence[Ticks]) -> Ticks:
+    """Batches of history (there is one at least) as one, in this order."""
     full = [part for part in parts if len(part.price)] or parts[:1]
     if len(full) == 1:
         return full[0]
@@ -64,7 +67,7 @@ def _in_order(parts: Sequence[Ticks]) -> Iterator[Ticks]:
     if len(full) == 1:
         yield full[0]
     elif full:
-        ticks = _join(full)
+        ticks = join(full)
         order = np.lexsort((_RANK[ticks.flags & KIND_MASK], ticks.ts_event))  # stable
         ts = ticks.ts_event[order]
         yield Ticks(ts, ts, *(column[order] for column in ticks[2:]))

@@ -16,6 +16,7 @@ from daemon.data.feed import Source
 from daemon.data.formats import BAR_FIELDS, TICK_FIELDS
 from daemon.data.rawblocks import RawBlock, Reader, convert, is_text, to_floats
 from daemon.data.times import Clock
+from engine.records import DAY
 
 Array = np.ndarray[Any, Any]
 
@@ -42,16 +43,25 @@ class Rows:
 class FileRows:
     """The rows of one instrument in one file, as they stand there.
 
-    seen: the symbols in the file, as long as none was the instrument's.
+    seen: the symbols in the file, as long as none was the instrument's. clock: what reads its times.
     """
 
     def __init__(self, source: Source, reader: Reader) -> None:
         self.seen: dict[str, None] = {}
         self._source = source
         self._reader = reader
-        self._clock = Clock(source.time_format, source.timezone, source.bar_ns, source.stamp == "end")
+        layout = reader.layout
+        self.clock = Clock(
+            source.time_format or layout.time_format,
+            source.timezone or layout.zone,
+            source.bar_ns,
+            # a day is dated by itself, also where shorter bars are stamped at their end
+            source.stamp == "end" or (source.stamp == "auto" and layout.at_end and source.bar_ns < DAY),
+        )
         self._fields = BAR_FIELDS if source.bar_ns else TICK_FIELDS
         self._found = False
+        self._names = [source.name.upper(), *(symbol.upper() for _, symbol in source.renamed)]
+        self._since = np.array([ts for ts, _ in source.renamed], np.int64)
 
     def blocks(self, block_rows: int) -> Iterator[tuple[Rows, list[Fault]]]:
         """About so many rows at a time, and what stands between them that could not be read."""
@@ -70,35 +80,52 @@ class FileRows:
         symbols = block.columns.get("symbol")
         if symbols is None:
             return block
-        name = self._source.name.upper()
         upper = pc.utf8_upper(pc.utf8_trim_whitespace(symbols.cast(pa.string())))
-        mask = pc.equal(upper, name)
+        mask = pc.is_in(upper, pa.array(self._names))
         if self._reader.layout.suffixed:
-            mask = pc.or_(mask, pc.starts_with(upper, f"{name}."))
-        mask = pc.fill_null(mask, False)
+            upper = pc.if_else(mask, upper, pc.replace_substring_regex(upper, r"\.[^.]*$", ""))
+            mask = pc.is_in(upper, pa.array(self._names))
         mine = mask.to_numpy(zero_copy_only=False)
         self._found = self._found or bool(mine.any())
         if not self._found:
             self.seen.update(dict.fromkeys(s for s in pc.unique(symbols).to_pylist() if s))
-        if mine.all():
+        if mine.all() and len(self._names) == 1:
             return block
-        columns = {k: c.filter(mask) for k, c in block.columns.items()}
+        columns = {k: c.filter(mask) for k, c in {**block.columns, "symbol": upper}.items()}
         return RawBlock(np.asarray(block.lines)[mine], columns, block.broken)
 
     def _numbers(self, block: RawBlock) -> tuple[Rows, list[Fault]]:
         faults: dict[int, Fault] = {}
         starts = self._times(block, faults)
         columns = {
-            field: self._column(block, field, to_floats, np.float64, "number", faults)
+            field: self._values(block, field, faults)
             if field in block.columns
             else np.zeros(len(starts), np.float64)  # a file without volume
             for field in self._fields
         }
-        return Rows(block.lines, starts, columns).without(list(faults)), list(faults.values())
+        rows = Rows(block.lines, starts, columns)
+        if len(self._names) > 1 and "symbol" in block.columns:
+            # a symbol is this instrument's only while it is called so: before and after it may be another's
+            called = np.array(self._names)[np.searchsorted(self._since, starts, "right")]
+            symbols = np.array(block.columns["symbol"].to_pylist(), str)
+            others = set(np.flatnonzero(called != symbols).tolist())
+            others -= {row for row, fault in faults.items() if fault.reason == Reason.BAD_TIME}
+            faults = {row: fault for row, fault in faults.items() if row not in others}
+            return rows.without([*faults, *others]), list(faults.values())
+        return rows.without(list(faults)), list(faults.values())
+
+    def _values(self, block: RawBlock, field: str, faults: dict[int, Fault]) -> Array:
+        divisor = self._reader.layout.divisor
+        if divisor == 1 or field in ("volume", "size"):
+            return self._column(block, field, to_floats, np.float64, "number", faults)
+        wanted = f"whole number of {divisor:,} parts"
+        return self._column(
+            block, field, lambda c: c.cast(pa.int64()).to_numpy() / divisor, np.float64, wanted, faults
+        )
 
     def _times(self, block: RawBlock, faults: dict[int, Fault]) -> Array:
         column = block.columns["time"]
-        if len(column) and not self._clock.knows(column):
+        if len(column) and not self.clock.knows(column):
             raise file_error(
                 self._reader.path,
                 f"it is not certain how the time {column[0].as_py()!r} is written",
@@ -106,7 +133,7 @@ class FileRows:
                 int(block.lines[0]),
                 self._reader.layout.label("time"),
             )
-        return self._column(block, "time", self._clock.starts, np.int64, self._clock.wanted, faults)
+        return self._column(block, "time", self.clock.starts, np.int64, self.clock.wanted, faults)
 
     def _column(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from daemon.calendars import inside, sessions
 from daemon.data.checks import check_order, check_values
 from daemon.data.errors import DataError, Fault, Reason, file_error, row_error
 from daemon.data.feed import Source
@@ -19,19 +20,24 @@ from engine.records import Ticks
 
 ROWS_OF_A_BAR = 4
 SYMBOLS_SHOWN = 10
+PLACES_SHOWN = 10
 
 
 class Stream:
     """The rows of one source in time order; made for one pass.
 
-    readers: its files in the order in which they are read. refused: reason -> rows set aside so far.
+    readers: its files in the order in which they are read. refused: reason -> rows set aside so far. refused_at:
+    the first few places of each reason, FILE:LINE. outside_hours: good rows left out so far, because they lie outside of
+    the sessions asked for.
     """
 
     def __init__(self, source: Source, readers: Sequence[Reader]) -> None:
         self.source = source
         self.readers = readers
         self.refused: Counter[str] = Counter()
+        self.refused_at: dict[str, list[str]] = {}
         self.bars = 0
+        self.outside_hours = 0
         self._finished = False
         self._last: int | None = None  # the start of the last good row
         self._seen: dict[str, None] = {}  # symbols of files in which none was ours
@@ -56,21 +62,35 @@ class Stream:
         """The rows in batches of at most batch_rows. Raises DataError."""
         to_ticks = self._bars_to_ticks if self.source.bar_ns else self._prints
         block_rows = max(1, batch_rows // ROWS_OF_A_BAR) if self.source.bar_ns else batch_rows
+        for starts, columns in self.columns(block_rows):
+            yield from cut(to_ticks(starts, columns), batch_rows)
+
+    def columns(self, block_rows: int) -> Iterator[tuple[Array, dict[str, Array]]]:
+        """The rows as they are in the files: times of ticks or starts of bars, and their columns. Raises DataError."""
         start, end = self.source.start, self.source.end
         given = 0
         for rows in self._good_rows(block_rows):
             a = 0 if start is None else int(np.searchsorted(rows.starts, start))
             b = len(rows.starts) if end is None else int(np.searchsorted(rows.starts, end))
-            if a < b:
-                window = rows.starts[a:b], {k: c[a:b] for k, c in rows.columns.items()}
-                for ticks in cut(to_ticks(*window), batch_rows):
-                    given += len(ticks.price)
-                    yield ticks
+            starts, columns = self._in_hours(rows.starts[a:b], {k: c[a:b] for k, c in rows.columns.items()})
+            if len(starts):
+                given += len(starts)
+                yield starts, columns
             if b < len(rows.starts):
                 break  # times ascend: nothing after this is wanted
         self._finished = True
         if not given:
             raise self._nothing()
+
+    def _in_hours(self, starts: Array, columns: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
+        if self.source.hours is None:
+            return starts, columns
+        keep = inside(sessions(self.source.hours, whole_days=False), starts)
+        n = int(keep.sum())
+        self.outside_hours += len(starts) - n
+        if n == len(starts):
+            return starts, columns  # nothing is copied
+        return starts[keep], {k: c[keep] for k, c in columns.items()}
 
     # -- good rows --------------------------------------------------------------------------------------------------
 
@@ -83,29 +103,34 @@ class Stream:
                 if len(rows.starts):
                     self._last = int(rows.starts[-1])
                 if faults:
-                    self._refuse(self._wanted(faults, rows), reader, block_rows)
+                    faults.sort(reverse=reader.layout.newest_first)  # as the lines are read
+                    self._refuse(self._wanted(faults, rows, reader), reader, block_rows)
                 yield rows
             self._seen.update(file.seen)
 
-    def _wanted(self, faults: list[Fault], rows: Rows) -> list[Fault]:
+    def _wanted(self, faults: list[Fault], rows: Rows, reader: Reader) -> list[Fault]:
         # a file is checked up to its first good row after the window, however it is cut into blocks
         end = self.source.end
         after = len(rows.starts) if end is None else int(np.searchsorted(rows.starts, end))
         if after == len(rows.starts):
             return faults
-        return [f for f in faults if f.line < rows.lines[after]]
+        line = rows.lines[after]
+        return [f for f in faults if (f.line > line) == reader.layout.newest_first]
 
     def _refuse(self, faults: list[Fault], reader: Reader, block_rows: int) -> None:
         if any(f.reason == Reason.BACKWARD for f in faults) and self._may_be_newest_first:
             self._may_be_newest_first = False
             if self._newest_first(block_rows):
-                first = min(faults)
+                first = faults[0]
                 raise file_error(
                     reader.path, "the rows are newest first", "sort the file by time", first.line, first.field
                 )
         if faults and not self.source.skip_bad_rows:
-            raise row_error(reader.path, min(faults))
-        self.refused.update(str(f.reason) for f in faults)
+            raise row_error(reader.path, faults[0])
+        for fault in faults:
+            self.refused[str(fault.reason)] += 1
+            if len(places := self.refused_at.setdefault(str(fault.reason), [])) < PLACES_SHOWN:
+                places.append(f"{reader.path.name}:{fault.line}")
 
     def _newest_first(self, block_rows: int) -> bool:
         # whether the time never goes forward in all of the source
@@ -121,6 +146,12 @@ class Stream:
 
     def _nothing(self) -> DataError:
         path = self.readers[0].path
+        if self.outside_hours:
+            return file_error(
+                path,
+                f"every row in the time asked for lies outside of the hours of {self.source.hours}",
+                "check the file's `timezone` and the instrument's `calendar`, or write `hours: all`",
+            )
         if self._last is not None:
             return file_error(path, "no row lies in the time asked for", "widen `start` and `end`")
         if self._seen:

@@ -180,9 +180,14 @@ def test_sample_gives_the_bars_of_its_file() -> None:
         lines = list(csv.DictReader(file))
     for name in sample_instruments():
         mine = [line for line in lines if line["Ticker"] == name]
-        read = bars(open_feed([Source("sample", None, 0, name, DAY)]))
-        fields = ("Open", "High", "Low", "Close", "Volume")
-        assert read == [(ns(line["Date"]), *(float(line[f]) for f in fields)) for line in mine]
+        prices = [r for r in rows(open_feed([Source("sample", None, 0, name, DAY)])) if r[5] < RowKind.SPLIT]
+        opens, closes = ([r for r in prices if r[5] == kind] for kind in (RowKind.PRINT, RowKind.CLOSE))
+        extremes = [sorted(r[3] for r in prices[i + 1 : i + 3]) for i in range(0, len(prices), 4)]
+        assert [(r[0], r[3], 4 * r[4]) for r in opens] == [
+            (ns(line["Date"]), float(line["Open"]), float(line["Volume"])) for line in mine
+        ]
+        assert extremes == [[float(line["Low"]), float(line["High"])] for line in mine]
+        assert [r[3] for r in closes] == [float(line["Close"]) for line in mine]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +196,7 @@ def test_sample_gives_the_bars_of_its_file() -> None:
         (Source("sample", None, 0, "TSLA", DAY), "the sample has no TSLA; it has AAPL, GOOG, IBM, MSFT"),
         (Source("sample", None, 0, "IBM", HOUR), "the sample of IBM is daily; write `bar: 1d`"),
         (Source("csv", None, 0, "IBM", DAY), "the csv source of IBM has no file; give its `path`"),
-        (Source("excel", None, 0, "IBM", DAY), "there is no source 'excel'; there are csv, parquet and sample"),
+        (Source("excel", None, 0, "IBM", DAY), "there is no source 'excel'; there are csv, parquet, catalog, sample and synthetic"),
     ],
 )  # fmt: skip
 def test_source_that_cannot_be_is_refused(wrong: Source, message: str) -> None:
@@ -203,7 +208,7 @@ def test_source_that_cannot_be_is_refused(wrong: Source, message: str) -> None:
 def test_nothing_to_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no data"):
         open_feed([])
-    with pytest.raises(DataError, match=r"the folder has no \.csv or \.csv\.gz file; correct `path`"):
+    with pytest.raises(DataError, match=r"the folder has no \.csv or \.csv\.gz or \.zip file; correct"):
         open_feed([source(tmp_path)])
     with pytest.raises(ValueError, match="batch_rows is 0"):
         open_feed([source(tmp_path)], 0)
