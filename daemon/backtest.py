@@ -134,6 +134,7 @@ async def backtest(
     is then not there.
     """
     from daemon import compiled
+    from daemon.config.deposits import payments
     from daemon.config.spec import complete, engine_spec, sources
     from daemon.data.feed import open_feed
     from daemon.metrics import Metrics
@@ -144,11 +145,11 @@ async def backtest(
     config = loaded.config
     with result_folder(folder) as hidden:
         spec, actors = engine_spec(config)
-        feed = open_feed(sources(config), batch_rows)
+        feed = open_feed(sources(config), batch_rows, payments(config))
         (hidden / "config.yaml").write_text(complete(config), encoding="utf-8")
         compiled.prepare(tell)
         engine = Engine(spec, actors)
-        metrics = Metrics(len(spec.accounts))
+        metrics = Metrics([int(account.initial) for account in engine.state.accounts])
         result_hash = ResultHash(spec)
         begun = time.perf_counter()
         with contextlib.closing(ResultFiles(hidden, spec)) as files:
@@ -182,6 +183,8 @@ async def backtest(
             wall_s=time.perf_counter() - begun,
             refused_rows=sum(feed.refused.values()),
             working_orders=working,
+            refused=feed.refused,
+            outside_hours=feed.outside_hours,
         )
         summary = summarise(run, engine, metrics, days_per_year(config))
         text = json.dumps(summary, indent=2, allow_nan=False)
@@ -190,17 +193,19 @@ async def backtest(
 
 
 def days_per_year(config: BacktestConfig) -> dict[str, int]:
-    """By account, how many days make a year: 365 where one of its instruments trades around the clock, else 252."""
+    """By account, how many days make a year: those of its instrument that trades on the most, such as 365 for 24/7."""
+    from daemon.calendars import days_per_year as of_calendar
+
     return {
-        account.name: 365
-        if any(config.instruments[i].calendar == "24/7" for s in account.strategies for i in s.instruments)
-        else 252
+        account.name: max(
+            of_calendar(config.instruments[i].calendar) for s in account.strategies for i in s.instruments
+        )
         for account in config.accounts
     }
 
 
 class BacktestResult:
-    """A finished run: `summary`, and `orders`, `fills`, `equity` as pandas frames, read when they are first asked for.
+    """A finished run: `summary`, and `orders`, `fills`, `equity`, `cash`, `actions` as pandas frames, read when asked for.
 
     folder: where its files are. A folder that nobody named is removed together with the result.
     """
@@ -226,13 +231,24 @@ class BacktestResult:
         """One row an account and bar close; columns as in equity.parquet."""
         return self._frame("equity")
 
+    @cached_property
+    def cash(self) -> pd.DataFrame:
+        """One row for all cash that moved otherwise than by a fill; columns as in cash.parquet."""
+        return self._frame("cash")
+
+    @cached_property
+    def actions(self) -> pd.DataFrame:
+        """One row a corporate action; columns as in actions.parquet."""
+        return self._frame("actions")
+
     def _frame(self, name: str) -> pd.DataFrame:
         import pandas as pd
 
         return pd.read_parquet(self.folder / f"{name}.parquet")
 
     def __repr__(self) -> str:
-        accounts = ", ".join(f"{a['name']} {a['return']:+.2%}" for a in self.summary["accounts"])
+        returns = ((a["name"], a["return"]) for a in self.summary["accounts"])
+        accounts = ", ".join(f"{name} {'–' if r is None else f'{r:+.2%}'}" for name, r in returns)
         return f"<BacktestResult {self.summary['run_id']}: {accounts}>"
 
 

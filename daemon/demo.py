@@ -15,15 +15,14 @@ AGENTS: dict[str, dict[str, Any]] = {
 NEXT_STEPS = """
 Next: papertape config schema              what a configuration may hold
       papertape backtest CONFIG.yaml       your own data, agents, fees and limits
-      the folder's config.yaml is a complete configuration of what has just run
-      prices are as they were traded: a split looks like a crash, so the demo begins after the last"""
+      the folder's config.yaml is a complete configuration of what has just run"""
 
 
 def config() -> dict[str, Any]:
     """The demo's configuration."""
     return {
         "name": "demo",
-        "start": "2005-07-01",  # after the last split of these prices, which are as they were traded
+        "start": "2005-01-01",  # Google has been listed for some months; Apple's split is still to come
         "data": [{"source": "sample", "instrument": name, "bar": "1d"} for name in INSTRUMENTS],
         "instruments": {name: {"fees": {"bps": 5}} for name in INSTRUMENTS},
         "execution": {"slippage_bps": 2},

@@ -6,32 +6,62 @@ no figure depends on how the run was cut into batches. What is not defined is No
 Equity is taken whenever a bar closes in which one of the account's strategies trades, and once more at the end. A day's
 equity is the last of its day (UTC; the sample at midnight is the last of the day that ends then); days without samples
 do not count. Daily returns are simple, from one such day to the next.
+
+Money paid in or out is neither profit nor loss: returns are time-weighted, as those of a fund. A deposit D buys new units
+at what one was worth by the last sample of equity E, so that units grow by (E + D) / E; what is compared from day to day
+is equity per unit. Where nothing is paid, there is one unit, and that is equity itself.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from engine.records import DAY, EventKind
+from engine.records import DAY, Code, EventKind, Status
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass
 class DailyEquity:
-    """The last equity of each day of one account, in money units; and how many samples found it invested."""
+    """The last equity of each day of one account, in money units; and how many samples found it invested.
 
+    initial: what it began with. max_drawdown: the largest fall of equity per unit from its peak, over all samples.
+    """
+
+    initial: int
     days: list[int] = field(default_factory=list)  # since 1970-01-01
     equity: list[int] = field(default_factory=list)
+    units: list[float] = field(default_factory=list)  # on each of these days
     samples: int = 0
     invested: int = 0
+    refused: int = 0  # withdrawals for which there was not enough
+    max_drawdown: float = 0.0
+    units_now: float = 1.0
+    lost: bool = False  # money was paid in or out where there was none: no return is defined
 
-    def add(self, samples: Array) -> None:
-        """Take (n,) EQUITY records of this account in, in order of time."""
+    def __post_init__(self) -> None:
+        self._last = self.initial  # equity by the last sample, and what was paid since
+        self._peak = float(self.initial)  # of equity per unit
+
+    def add(self, samples: Array, payments: Array) -> None:
+        """Take in (n,) EQUITY records of this account, and (k,) EVENT records of deposits and withdrawals, in order.
+
+        A sample at the time of a payment was taken before it.
+        """
+        begin = 0
+        for payment in payments:
+            end = int(np.searchsorted(samples["ts"], payment["ts"], side="right"))
+            self._take(samples[begin:end])
+            self._pay(payment)
+            begin = end
+        self._take(samples[begin:])
+
+    def _take(self, samples: Array) -> None:
         if len(samples) == 0:
             return
         days = (samples["ts"] - 1) // DAY
@@ -39,24 +69,57 @@ class DailyEquity:
         if self.days and self.days[-1] == days[0]:
             self.days.pop()
             self.equity.pop()
+            self.units.pop()
         self.days.extend(days[last].tolist())
         self.equity.extend(samples["equity"][last].tolist())
+        self.units.extend([self.units_now] * len(last))
         self.samples += len(samples)
         self.invested += int(np.count_nonzero(samples["equity"] != samples["cash"]))
+        self._last = int(samples["equity"][-1])
+        if self.lost:
+            return
+        worth = samples["equity"] / self.units_now
+        peaks = np.maximum.accumulate(np.append(self._peak, worth))
+        self._peak = float(peaks[-1])
+        if self._peak > 0.0:
+            self.max_drawdown = max(self.max_drawdown, float((1.0 - worth / peaks[1:]).max()))
+
+    def _pay(self, payment: Any) -> None:
+        if payment["status"] == Status.DENIED:
+            self.refused += 1
+            return
+        before, self._last = self._last, self._last + int(payment["last_notional"])
+        if before > 0 and self._last > 0:
+            self.units_now *= self._last / before
+        else:
+            self.lost = True
+
+    def worth(self, equity: int) -> float | None:
+        """Equity per unit as of now; None where it is not defined."""
+        return None if self.lost else equity / self.units_now
+
+    def fall(self, equity: int) -> float:
+        """The largest fall from a peak; that to the equity of now counts, too."""
+        worth = self.worth(equity)
+        if worth is None or not worth < self._peak:
+            return self.max_drawdown
+        return max(self.max_drawdown, (self._peak - worth) / self._peak)
 
     def returns(self) -> Array:
         """Simple daily returns, (days - 1,) float64; empty where equity was not positive throughout."""
         equity = np.array(self.equity, np.float64)
-        if len(equity) < 2 or equity.min() <= 0.0:
+        if len(equity) < 2 or equity.min() <= 0.0 or self.lost:
             return np.zeros(0)
-        return equity[1:] / equity[:-1] - 1.0
+        worth = equity / np.array(self.units)
+        return np.asarray(worth[1:] / worth[:-1] - 1.0)
 
 
 @dataclass
 class Trades:
     """Round trips: from flat to flat of one strategy in one instrument, after fees, in money units.
 
-    A fill that turns a position round ends a trade and begins the next; its fee is the ended one's.
+    A fill that turns a position round ends a trade and begins the next; its fee is the ended one's. A delisting ends one,
+    and so does a reverse split that leaves nothing. Dividends and interest are no part of it.
     """
 
     won: int = 0
@@ -68,15 +131,19 @@ class Trades:
     _open: dict[tuple[int, int], int] = field(default_factory=dict)  # (strategy, instrument) -> profit so far
 
     def add(self, fills: Array) -> None:
-        """Take (n,) EVENT records of kind FILL of one account in, in order."""
+        """Take in (n,) EVENT records of one account, in order: those of kind FILL, and those of CASH that closed lots."""
         if len(fills) == 0:
             return
-        self.notional += int(fills["last_notional"].sum())
+        paid = fills["kind"] == EventKind.CASH
+        self.notional += int(fills["last_notional"][~paid].sum())
         keys = fills["strategy"].astype(np.int64) << 32 | fills["instrument"]
-        fills = fills[np.argsort(keys, kind="stable")]
+        order = np.argsort(keys, kind="stable")
+        fills, paid = fills[order], paid[order]
         profit = fills["realized"] - fills["last_fee"]
         before = fills["position"] - fills["side"].astype(np.int64) * fills["last_lots"]
-        ends = (before != 0) & (np.sign(fills["position"]) != np.sign(before))
+        ends = ((before != 0) & (np.sign(fills["position"]) != np.sign(before))) | (
+            paid & (fills["position"] == 0)
+        )
         same = (fills["strategy"][1:] == fills["strategy"][:-1]) & (
             fills["instrument"][1:] == fills["instrument"][:-1]
         )
@@ -103,18 +170,29 @@ class Trades:
         return self.won + self.lost + self.even
 
 
-class Metrics:
-    """Gathers what the figures of every account need, batch by batch."""
+_PAYMENTS = (Code.DEPOSIT, Code.WITHDRAWAL)
+_CLOSINGS = (Code.DELISTED, Code.SPLIT)
 
-    def __init__(self, accounts: int) -> None:
-        self.daily = [DailyEquity() for _ in range(accounts)]
-        self.trades = [Trades() for _ in range(accounts)]
+
+class Metrics:
+    """Gathers what the figures of every account need, batch by batch. initial: what each began with, money units."""
+
+    def __init__(self, initial: Sequence[int]) -> None:
+        self.daily = [DailyEquity(cash) for cash in initial]
+        self.trades = [Trades() for _ in initial]
 
     def add(self, events: Array, equity: Array) -> None:
         """Take (n,) EVENT and (k,) EQUITY records in, in order."""
         fills = events[events["kind"] == EventKind.FILL]
+        payments = events[events["kind"] == EventKind.CASH]
+        if len(payments):
+            closings = (events["kind"] == EventKind.CASH) & np.isin(events["code"], _CLOSINGS)
+            fills = events[(events["kind"] == EventKind.FILL) | closings]
+            payments = payments[np.isin(payments["code"], _PAYMENTS)]
         for account in range(len(self.daily)):
-            self.daily[account].add(equity[equity["account"] == account])
+            self.daily[account].add(
+                equity[equity["account"] == account], payments[payments["account"] == account]
+            )
             if len(fills):
                 self.trades[account].add(fills[fills["account"] == account])
 

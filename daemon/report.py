@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from daemon.config.instruments import money_text
+
 if TYPE_CHECKING:
     from daemon.bus import Bus
 
@@ -64,15 +66,18 @@ def print_summary(summary: dict[str, Any]) -> None:
         denied = [f"{sum(account['denied'].values()):,}"] if denials else []
         table.add_row(
             account["name"],
-            f"{account['equity_micros'] / units:,.2f} {more['currency']}",
+            f"{money_text(account['equity_micros'] / units, units)} {more['currency']}",
             _coloured(account["return"]),
             "–" if account["sharpe"] is None else f"{account['sharpe']:.2f}",
             f"{account['max_drawdown']:.1%}",
             f"{account['fills']:,}",
             *denied,
-            f"{account['fees_micros'] / units:,.2f}",
+            money_text(account["fees_micros"] / units, units),
         )
     console.print(table)
+    for account, more in accounts:
+        if told := "; ".join(_beside(more)):
+            console.print(f"{account['name']}: {told}", soft_wrap=True)
     rate = f", {summary['rows_per_s']:,} rows a second" if summary["rows_per_s"] else ""
     console.print(
         f"{summary['rows']:,} rows, {summary['bars']:,} bars, {summary['first_ts'][:10]} to {summary['last_ts'][:10]}\n"
@@ -80,6 +85,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     )
     for what, count in (
         ("rows of the data were set aside", summary["refused_rows"]),
+        ("rows outside of trading hours were left out", summary["more"]["outside_hours"]),
         ("rows were no usable price", summary["more"]["bad_rows"]),
         ("prints came too late for their bar", summary["more"]["late_rows"]),
         ("orders were still working at the end", summary["more"]["working_orders"]),
@@ -87,6 +93,24 @@ def print_summary(summary: dict[str, Any]) -> None:
         if count:
             console.print(f"{count:,} {what}")
     console.print(f"result hash {summary['result_hash']}")
+
+
+def _beside(more: dict[str, Any]) -> Iterator[str]:
+    """What else moved an account's cash or is to be known of its figures, as far as there is any."""
+    units = more["units_per_currency"]
+    for what, key in (
+        ("paid in", "deposits_micros"),
+        ("dividends", "income_micros"),
+        ("interest", "interest_micros"),
+    ):
+        if amount := more[key]:
+            yield f"{what} {money_text(amount / units, units)} {more['currency']}"
+    if n := more["refused_withdrawals"]:
+        yield f"{n:,} x too little for a withdrawal"
+    if n := more["liquidations"]:
+        yield f"{n:,} x liquidated"
+    if n := more["both_sides"]:
+        yield f"{n:,} of {more['brackets']:,} exits from brackets in a bar that could have filled either side"
 
 
 def _coloured(share: float | None) -> str:

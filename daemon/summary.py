@@ -4,24 +4,27 @@ run_id, result_hash, rows, bars, first_ts, last_ts, wall_s, rows_per_s, refused_
 cash_micros, equity_micros, return, sharpe, max_drawdown, fills, orders, denied (by code), fees_micros. What else a
 trader looks for is under `more`. An undefined figure is null.
 
-rows            rows of the tape: a bar has four, its path
+rows            rows of the tape: a bar has four, its path; corporate actions and deposits are rows, too
 bars            bars that closed in the engine, of all instruments and timeframes
 refused_rows    rows of the sources that were set aside
 cash_micros     in the smallest unit of the account's currency: a millionth, unless the configuration says otherwise
+                (`currencies`; satoshis of BTC). `more` says how many are one, as units_per_currency
 equity_micros   cash, and holdings at the last prices
-return          equity / initial cash - 1
-sharpe          of daily returns, see `daemon.metrics`; yearly by 252 or 365 days
-max_drawdown    largest fall from a peak, as a share of the peak, over bar closes and the end
+return          equity / initial cash - 1; time-weighted where money was paid in or out: that is no profit
+sharpe          of daily returns, see `daemon.metrics`; yearly by the calendar's days, 252 or 365 of most
+max_drawdown    largest fall from a peak, as a share of the peak, over bar closes and the end; what was paid in or out is none
 orders          all that were submitted, those denied included
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from daemon.metrics import DailyEquity, Metrics, Trades, annual_return, sharpe, sortino, volatility
+from engine.build import worth
 from engine.records import N_CODES, Code, TradingState
 from strategies.errors import iso_utc
 
@@ -44,6 +47,8 @@ class Run:
     wall_s: float
     refused_rows: int
     working_orders: int
+    refused: Mapping[str, int] = field(default_factory=dict)  # those rows by reason
+    outside_hours: int = 0  # good rows that were left out, because of `hours: regular`
 
 
 def summarise(run: Run, engine: Engine, metrics: Metrics, days_per_year: dict[str, int]) -> dict[str, Any]:
@@ -68,6 +73,8 @@ def summarise(run: Run, engine: Engine, metrics: Metrics, days_per_year: dict[st
         "accounts": accounts,
         "more": {
             "name": run.name,
+            "refused": dict(run.refused),
+            "outside_hours": run.outside_hours,
             "late_rows": int(clock.late_rows),
             "bad_rows": int(clock.bad_rows),
             "working_orders": run.working_orders,
@@ -78,27 +85,22 @@ def summarise(run: Run, engine: Engine, metrics: Metrics, days_per_year: dict[st
 
 def _account(engine: Engine, index: int, daily: DailyEquity, days_per_year: int) -> dict[str, Any]:
     account = engine.state.accounts[index]
+    initial = int(account.initial)
     denied = engine.state.denied[index * N_CODES : (index + 1) * N_CODES]
     equity = equity_now(engine, index)
+    worth = daily.worth(equity)
     return {
         "name": engine.spec.accounts[index].name,
         "cash_micros": int(account.cash),
         "equity_micros": equity,
-        "return": _ratio(equity - int(account.initial), int(account.initial)),
+        "return": None if worth is None else _ratio(worth - initial, initial),
         "sharpe": sharpe(daily.returns(), days_per_year),
-        "max_drawdown": _max_drawdown(engine, index),
+        "max_drawdown": daily.fall(equity),
         "fills": int(account.fills),
         "orders": int(account.orders),
         "denied": {Code(code).name: int(n) for code, n in enumerate(denied) if n},
         "fees_micros": int(account.fees),
     }
-
-
-def _max_drawdown(engine: Engine, index: int) -> float:
-    """The largest fall from a peak of equity at bar closes; the end of the tape counts, too."""
-    account = engine.state.accounts[index]
-    peak = int(account.peak)
-    return max(float(account.max_drawdown), _ratio(peak - equity_now(engine, index), peak) or 0.0)
 
 
 def _more(
@@ -109,13 +111,17 @@ def _more(
     annual_return, volatility, sortino: see `daemon.metrics`. calmar: annual return / max_drawdown. trades: round trips
     that ended. win_rate: share of them that gained after fees. profit_factor: what those gained / what the losing ones
     lost. time_in_market: share of the equity samples at which it held something. turnover: money traded / mean daily
-    equity. realized_micros: profit of what was sold, before fees.
+    equity. realized_micros: profit of what was sold, before fees. income_micros: dividends received less paid.
+    interest_micros: received less paid, fees for borrowing among it. deposits_micros: paid in less paid out.
+    refused_withdrawals: those for which there was not enough. liquidations: margin calls. brackets: fills of one side of a
+    bracket; both_sides: those of which the same bar would have filled the other side, too: the order in which it reached
+    them is a guess.
     """
     account = engine.state.accounts[index]
     spec = engine.spec.accounts[index]
     returns = daily.returns()
     annual = annual_return(returns, days_per_year)
-    drawdown = _max_drawdown(engine, index)
+    drawdown = daily.fall(equity_now(engine, index))
     return {
         "currency": spec.currency,
         "units_per_currency": engine.spec.scale(spec.currency),
@@ -131,6 +137,13 @@ def _more(
         "time_in_market": _ratio(daily.invested, daily.samples),
         "turnover": _ratio(trades.notional * len(daily.equity), sum(daily.equity)),
         "realized_micros": int(account.realized),
+        "income_micros": int(account.income),
+        "interest_micros": int(account.interest),
+        "deposits_micros": int(account.deposits),
+        "refused_withdrawals": daily.refused,
+        "liquidations": int(account.liquidations),
+        "brackets": int(account.brackets),
+        "both_sides": int(account.both_sides),
         "trading_state": TradingState(int(account.state)).name,
     }
 
@@ -142,10 +155,10 @@ def equity_now(engine: Engine, index: int) -> int:
     for holding in state.holdings[state.holdings["account"] == index]:
         if holding.lots:
             instrument = state.instruments[holding.instrument]
-            equity += round(float(instrument.price) * (int(holding.lots) * float(instrument.money_per_lot)))
+            equity += round(worth(instrument, int(holding.lots), float(instrument.price)))
     return equity
 
 
-def _ratio(part: int, whole: int) -> float | None:
+def _ratio(part: float, whole: int) -> float | None:
     value = part / whole if whole > 0 else None
     return value if value is None or math.isfinite(value) else None

@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from daemon.config.types import format_duration
+from daemon.config.timeframes import Cut, split_feature
+from daemon.config.types import format_duration, parse_duration
 from daemon.config.uses import is_python
 
 if TYPE_CHECKING:
-    from daemon.config.models import Account, BacktestConfig, Data, Execution, Instrument, Strategy
+    from daemon.config.accounts import Account, Margin
+    from daemon.config.agents import Strategy
+    from daemon.config.deposits import Deposit
+    from daemon.config.instruments import Instrument
+    from daemon.config.models import BacktestConfig, Execution
+    from daemon.config.sources import Data
 
+_DAY = 86_400 * 10**9
+_MOST_MONEY = 2**53  # the engine's MONEY_LIMIT, whose module compiles
 Finding = tuple[tuple[str | int, ...], str]  # keys below the thing checked, and the message
 
 
@@ -44,14 +52,26 @@ def execution(given: Execution) -> Iterator[Finding]:
         yield (kinds[-1],), f"is a second kind of slippage beside {kinds[0]}; keep one of {', '.join(kinds)}"
 
 
+def margin(given: Margin) -> Iterator[Finding]:
+    """The maintenance margin is at most the initial one."""
+    if given.maintenance * given.leverage > 1:
+        initial = f"the initial margin, 1 / leverage = {1 / given.leverage:g}"
+        hint = "positions that orders may reach would be liquidated at once; choose a smaller one, or less leverage"
+        yield ("maintenance",), f"{given.maintenance:g} is above {initial}: {hint}"
+
+
 def features(names: Sequence[str]) -> Iterator[Finding]:
-    """There is an indicator of each name."""
+    """There is an indicator of each name, and a timeframe behind its @ is one."""
     if names:
-        from engine.features import parse_feature
+        from engine.features import AccountFeature, parse_feature
 
         for i, name in enumerate(names):
             try:
-                parse_feature(name)
+                base, timeframe = split_feature(name)
+                if isinstance(parse_feature(base), AccountFeature) and timeframe:
+                    yield (i,), f"{base} is of the account, not of bars; write it without @{timeframe}"
+                elif timeframe:
+                    parse_duration(timeframe)
             except ValueError as error:
                 yield (i,), str(error)
 
@@ -67,7 +87,7 @@ def strategy(given: Strategy) -> Iterator[Finding]:
     else:
         if not given.size:
             yield ("size",), "is missing; write {units: 100} or {fraction: 0.95}"
-        for key in ("features", "history"):
+        for key in ("features", "history", "timeframes"):
             if getattr(given, key):
                 yield (key,), f"is for classes of your own; {given.use} chooses itself: remove it"
     for i, name in enumerate(given.instruments):
@@ -129,11 +149,28 @@ def backtest(config: BacktestConfig) -> Iterator[Finding]:
     bars = {d.instrument: d.bar for d in config.data}
     for a, account in enumerate(config.accounts):
         at = ("accounts", a)
-        if account.cash >= 9e9:
-            yield (*at, "cash"), "is more than money is exact for; stay below 9 billion"
+        most = _MOST_MONEY / config.currencies[account.currency].scale
+        too_much = f"is more than money is exact for; stay below {most:,.0f} {account.currency}"
+        if account.cash >= most:
+            yield (*at, "cash"), too_much
+        for d, deposit in enumerate(account.deposits):
+            if abs(deposit.amount) >= most:
+                yield (*at, "deposits", d, "amount"), too_much
+            yield from (((*at, "deposits", d, *keys), m) for keys, m in _comes(config, deposit))
         for s, given in enumerate(account.strategies):
             for keys, message in _trades(config, bars, account, given):
                 yield (*at, "strategies", s, *keys), message
+
+
+def _comes(config: BacktestConfig, deposit: Deposit) -> Iterator[Finding]:
+    """Whether a deposit lies in the time of the run."""
+    if config.start and deposit.at < config.start:
+        yield (
+            ("at",),
+            f"is before start, {config.start:%Y-%m-%d %H:%M}; add it to cash, or choose a later time",
+        )
+    if config.end and deposit.at >= config.end:
+        yield ("at",), f"is not before end, {config.end:%Y-%m-%d %H:%M}; choose an earlier time, or remove it"
 
 
 def _data(config: BacktestConfig) -> Iterator[Finding]:
@@ -154,6 +191,17 @@ def _data(config: BacktestConfig) -> Iterator[Finding]:
                 ("data", i, "bar"),
                 f"{name} comes in bars of another length above; all its data need the same bar",
             )
+        if getattr(data, "hours", "all") == "regular" and data.bar >= _DAY:
+            yield (
+                ("data", i, "hours"),
+                f"bars of {format_duration(data.bar)} have no hours of the day; remove it",
+            )
+        if data.source == "synthetic" and name in config.instruments:
+            from daemon.config.synthetic import misfits
+
+            rules = config.instruments[name]
+            found = misfits(data, rules.tick_size, rules.lot_size)
+            yield from ((("data", i, *keys), message) for keys, message in found)
 
 
 def _trades(
@@ -166,15 +214,7 @@ def _trades(
         if name not in bars:
             yield at, f"there are no data of {name!r}; the data are of {', '.join(bars)}"
             continue
-        bar = bars[name]
-        if bar and strategy.timeframe % bar:
-            yield (
-                ("timeframe",),
-                (
-                    f"{format_duration(strategy.timeframe)} is no multiple of the bars of {name}, "
-                    f"{format_duration(bar)}; bars can only be put together, not taken apart"
-                ),
-            )
+        yield from _bars_fit(name, bars[name], strategy)
         instrument = config.instruments.get(name)
         if not instrument:
             continue  # said of its data already
@@ -199,6 +239,32 @@ def _trades(
             ("size", "units"),
             "the instruments have lots of different size; give each a strategy of its own, or a fraction",
         )
+
+
+def _bars_fit(name: str, bar: int, strategy: Strategy) -> Iterator[Finding]:
+    """Whether the bars that a strategy looks at can be made of data whose bars last so long (0: of ticks)."""
+    if not bar:
+        return
+    wanted: list[tuple[tuple[str | int, ...], int]] = []
+    if isinstance(strategy.timeframe, Cut):
+        here = f"needs each trade, and {name} comes in bars of {format_duration(bar)}"
+        hint = "give it data with bar: tick, or write a timeframe such as 1d"
+        yield ("timeframe",), f"{strategy.timeframe} {here}; {hint}"
+    else:
+        wanted.append((("timeframe",), strategy.timeframe))
+    wanted += [(("timeframes", i), parse_duration(text)) for i, text in enumerate(strategy.timeframes)]
+    for i, feature in enumerate(strategy.features):
+        if timeframe := split_feature(feature)[1]:
+            wanted.append((("features", i), parse_duration(timeframe)))
+    yield from ((keys, not_multiple(name, bar, ns)) for keys, ns in wanted if ns % bar)
+
+
+def not_multiple(name: str, bar: int, ns: int) -> str:
+    """What to say of a timeframe that cannot be made of an instrument's bars."""
+    return (
+        f"{format_duration(ns)} is no multiple of the bars of {name}, {format_duration(bar)}; "
+        "bars can only be put together, not taken apart"
+    )
 
 
 def _whole_lots(units: float, lot_size: float) -> bool:

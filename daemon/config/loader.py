@@ -63,20 +63,12 @@ def check(source: str | Path, overrides: Sequence[str] = ()) -> list[str]:
 
     Raises ConfigError, and StrategyError where a strategy of the user's fails when it is made.
     """
+    from daemon.config.describe import described
     from daemon.config.spec import engine_spec
 
     config = load(source, overrides).config
     engine_spec(config)[0].check()
-    lines = [f"{source}: {config.name} is a complete configuration"]
-    for data in config.data:
-        where = getattr(data, "path", "with the installation")
-        lines.append(f"  data: {data.instrument}, {data.source}, {where}")
-    for account in config.accounts:
-        lines.append(f"  account {account.name}: {account.cash:,.2f} {account.currency}")
-        for s in account.strategies:
-            params = ", ".join(f"{key} {value}" for key, value in s.params.items())
-            lines.append(f"    {s.name}: {s.use}({params}) on {', '.join(s.instruments)}")
-    return lines
+    return [f"{source}: {config.name} is a complete configuration", *described(config)]
 
 
 def _read(path: Path, place: Place) -> str:
@@ -98,13 +90,24 @@ def _absolute(root: Node) -> Node:
     if data and isinstance(data.value, list):
         sources = []
         for source in data.value:
-            if isinstance(source.value, dict) and "path" in source.value:
-                source = Node(
-                    {**source.value, "path": _path(source.value["path"], source.place)}, source.place
-                )
+            if isinstance(source.value, dict):
+                source = Node({**_default_path(source), **source.value}, source.place)
+            if isinstance(source.value, dict):
+                paths = {
+                    key: _path(source.value[key], source.place)
+                    for key in ("path", "actions")
+                    if key in source.value and (key == "path" or source.value[key].value is not None)
+                }
+                source = Node({**source.value, **paths}, source.place)
             sources.append(source)
         entries["data"] = Node(sources, data.place)
     return Node(entries, root.place)
+
+
+def _default_path(source: Node) -> dict[str, Node]:
+    """A catalog is looked for beside the configuration, where nothing is said."""
+    kind = source.value.get("source")
+    return {"path": Node("catalog", source.place)} if kind and kind.value == "catalog" else {}
 
 
 def _path(node: Node | None, around: Place) -> Node:

@@ -7,74 +7,16 @@ configuration, once read, holds everything that a run depends on.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from daemon.config import checks
-from daemon.config.base import SOME, Bps, Loss, Model, NotNegative, Positive, Share
+from daemon.config.accounts import Account
+from daemon.config.base import SOME, Bps, Model, NotNegative, Share
+from daemon.config.instruments import CurrencyRules, Instrument, with_defaults
 from daemon.config.sources import Data, SampleData
-from daemon.config.translate import message
-from daemon.config.types import (
-    Currency,
-    Duration,
-    ExistingFolder,
-    InstrumentName,
-    Name,
-    Time,
-)
-from daemon.config.uses import folder_of, is_python, params_model
-
-
-class Fees(Model):
-    """What a fill costs; the parts add up."""
-
-    bps: Bps = Field(
-        default=0.0, description="Basis points of the fill's value, for makers and takers alike."
-    )
-    maker_bps: float | None = Field(
-        default=None,
-        gt=-10_000,
-        lt=10_000,
-        description="For fills of resting limit orders instead of bps; negative: a rebate.",
-    )
-    taker_bps: Bps | None = Field(default=None, description="For all other fills instead of bps.")
-    per_unit: NotNegative = Field(default=0.0, description="Currency per unit, such as 0.005 a share.")
-    minimum: NotNegative = Field(
-        default=0.0, description="Currency that an order costs at least, once it fills."
-    )
-
-
-class Instrument(Model):
-    """What is traded, and by which rules."""
-
-    tick_size: Positive = Field(default=0.01, description="The step of its prices, in currency.")
-    lot_size: Positive = Field(default=1.0, description="The step of its quantities, in units.")
-    currency: Currency = Field(
-        default="USD", description="Accounts trade instruments of their own currency only."
-    )
-    calendar: Literal["XNYS", "XNAS", "24/7"] = Field(
-        default="XNYS",
-        description="When it trades: XNYS, XNAS (252 days a year) or 24/7 (365); ratios are annualised by it.",
-    )
-    min_quantity: Positive | None = Field(
-        default=None, description="Smallest order, in units; null: one lot."
-    )
-    max_quantity: Positive | None = Field(
-        default=None, description="Largest order, in units; null: no bound."
-    )
-    fees: Fees = Field(default=Fees(), description="What a fill costs.")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        checks.refuse(checks.instrument(self))
-        return self
+from daemon.config.types import Currency, Duration, ExistingFolder, InstrumentName, Name, Time
 
 
 class Execution(Model):
@@ -111,138 +53,6 @@ class Execution(Model):
         return self
 
 
-class OrderRate(Model):
-    """A bound on how often an account sends orders."""
-
-    orders: int = Field(gt=0, le=1_000_000, description="At most so many orders ...")
-    per: Duration = Field(description="... in any stretch of this length.")
-
-
-class Limits(Model):
-    """What the gate allows an account; null: no such limit."""
-
-    max_order_notional: Positive | None = Field(default=None, description="Value of one order, in currency.")
-    max_position: Positive | None = Field(default=None, description="Units of any one instrument.")
-    max_gross_exposure: Positive | None = Field(
-        default=None, description="Sum of all positions' values, as a share of equity."
-    )
-    max_net_exposure: Positive | None = Field(
-        default=None, description="Long less short, as a share of equity."
-    )
-    max_concentration: Positive | None = Field(
-        default=None, description="One position's value, as a share of equity."
-    )
-    price_collar: Positive | None = Field(
-        default=None, description="Distance of a limit or stop from the last price, as a share of it."
-    )
-    max_price_age: Duration | None = Field(default=None, description="No order on a price older than this.")
-    order_rate: OrderRate | None = Field(default=None, description="So many orders in so much time.")
-    stop_drawdown: Loss | None = Field(
-        default=None, description="Halt at this loss from the peak, such as 0.2."
-    )
-    stop_daily_loss: Loss | None = Field(default=None, description="Halt at this loss within a UTC day.")
-    on_stop: Literal["halt", "flatten"] = Field(
-        default="halt", description="A stop cancels orders; flatten sells all, too."
-    )
-    on_breach: Literal["deny", "resize"] = Field(
-        default="deny",
-        description="An order beyond a limit is denied, or cut to the largest size that passes.",
-    )
-
-
-class Size(Model):
-    """How much a rule buys: either a number of units, or a share of the account's equity."""
-
-    units: Positive | None = Field(default=None, description="Units of each instrument.")
-    fraction: Share | None = Field(
-        default=None,
-        description="Share of the account's equity, split evenly over the strategy's instruments.",
-    )
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.units is None) == (self.fraction is None):
-            raise ValueError("takes one of units and fraction; write {units: 100} or {fraction: 0.95}")
-        return self
-
-
-class Strategy(Model):
-    """One agent: a rule that comes with Papertape, or a class of yours."""
-
-    use: str = Field(
-        description="A rule (buy_and_hold, sma_cross, momentum, rsi_reversion) or module:Class of yours."
-    )
-    name: Name | None = Field(
-        default=None, description="Names it in results; null: after the rule, numbered where needed."
-    )
-    instruments: Annotated[tuple[InstrumentName, ...], *SOME] = Field(description="What it trades.")
-    timeframe: Duration = Field(description="It decides at the close of each bar of this length.")
-    params: dict[str, Any] = Field(
-        default={}, description="The rule's or the class's own parameters.", validate_default=True
-    )
-    size: Size | None = Field(default=None, description="How much a rule buys; a class decides for itself.")
-    features: Annotated[tuple[str, ...], Field(strict=False)] = Field(
-        default=(),
-        description="Indicators that a class may ask for, beside its own: sma_20, rsi_14, macd, cash_share, ...",
-    )
-    history: int | None = Field(
-        default=None,
-        gt=0,
-        le=100_000,
-        description="Bars that a class may look back; null: as the class says.",
-    )
-
-    @field_validator("use")
-    @classmethod
-    def _known(cls, use: str, info: ValidationInfo) -> str:
-        params_model(use, folder_of(info))
-        return use
-
-    @field_validator("params")
-    @classmethod
-    def _complete(cls, params: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        if "use" not in info.data:  # which is refused already
-            return params
-        model = params_model(info.data["use"], folder_of(info))
-        try:
-            valid = model.model_validate(
-                params, extra="forbid", strict=None if is_python(info.data["use"]) else True
-            )
-            return valid.model_dump(mode="json")
-        except ValidationError as error:  # said here, where the model is known
-            checks.refuse((e["loc"], message(e, model)) for e in error.errors(include_url=False))
-            raise
-
-    @field_validator("features")
-    @classmethod
-    def _features(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        checks.refuse(checks.features(names))
-        return names
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        checks.refuse(checks.strategy(self))
-        return self
-
-
-class Account(Model):
-    """Cash of its own, limits of its own, and the strategies that trade it."""
-
-    name: Name = Field(description="Names it in results.")
-    cash: Positive = Field(description="What it starts with, in its currency.")
-    currency: Currency = Field(
-        default="USD", description="The currency of its cash and of all that it trades."
-    )
-    limits: Limits = Field(default=Limits(), description="What the gate allows it.")
-    strategies: Annotated[tuple[Strategy, ...], *SOME] = Field(description="Who trades it.")
-
-    @field_validator("strategies")
-    @classmethod
-    def _named(cls, strategies: tuple[Strategy, ...]) -> tuple[Strategy, ...]:
-        checks.refuse(checks.names("strategy", strategies))
-        return checks.named(strategies)
-
-
 class BacktestConfig(Model):
     """A backtest: which history is replayed, to whom, with what money, under which rules."""
 
@@ -272,12 +82,23 @@ class BacktestConfig(Model):
     )
     execution: Execution = Field(default=Execution(), description="How orders fill.")
     accounts: Annotated[tuple[Account, ...], *SOME] = Field(description="Who trades.")
+    currencies: dict[Currency, CurrencyRules] = Field(
+        default={},
+        description="How finely amounts are counted: {BTC: {scale: 100000000}} counts satoshis, as is usual for BTC and ETH; "
+        "others count millionths.",
+        validate_default=True,
+    )
 
     @field_validator("instruments")
     @classmethod
     def _sample_instruments(cls, given: dict[str, Instrument], info: ValidationInfo) -> dict[str, Instrument]:
         sample = {d.instrument: Instrument() for d in info.data.get("data", ()) if isinstance(d, SampleData)}
         return {**given, **{name: made for name, made in sample.items() if name not in given}}
+
+    @field_validator("currencies")
+    @classmethod
+    def _usual_scales(cls, given: dict[str, CurrencyRules], info: ValidationInfo) -> dict[str, CurrencyRules]:
+        return with_defaults(given, {a.currency for a in info.data.get("accounts", ())})
 
     @model_validator(mode="after")
     def _check(self) -> Self:

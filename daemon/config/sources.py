@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from daemon.config.base import Model
-from daemon.config.types import BarDuration, ExistingFile, ExistingPath, InstrumentName, TimeZone
+from daemon.config.synthetic import SyntheticData
+from daemon.config.types import (
+    BarDuration,
+    ExistingFile,
+    ExistingFolder,
+    ExistingPath,
+    InstrumentName,
+    TimeZone,
+    format_duration,
+    parse_bar,
+)
+
+if TYPE_CHECKING:
+    from daemon.catalog.store import Catalog
 
 ColumnOf = Literal[
     "time", "timestamp", "date", "open", "high", "low", "close", "volume", "price", "size", "symbol"
+]
+
+Hours = Annotated[
+    Literal["all", "regular"],
+    Field(
+        description="regular: rows outside of the sessions of the instrument's calendar are left out; a bar counts by its start."
+    ),
 ]
 
 
@@ -54,8 +76,9 @@ class _FileData(Model):
         default="auto",
         description="Whether a bar's time is its start or its end; auto: as the format is known to do, or start.",
     )
-    timezone: TimeZone = Field(
-        default="UTC", description="Zone of times that name none, such as America/New_York."
+    timezone: TimeZone | None = Field(
+        default=None,
+        description="Zone of times that name none, such as America/New_York; null: as the format is known to do, or UTC.",
     )
     columns: dict[ColumnOf, str] = Field(
         default={},
@@ -69,14 +92,28 @@ class _FileData(Model):
         default="refuse",
         description="What a row that cannot be right does: refuse ends the run, skip sets it aside and counts.",
     )
+    actions: ExistingFile | None = Field(
+        default=None,
+        description="Its splits, dividends, changes of symbol, delisting: a CSV of date,kind,value, a factor file "
+        "of LEAN, a CSV of yfinance.",
+    )
+    adjusted: Literal["raw", "splits", "all"] = Field(
+        default="raw",
+        description="What the prices are adjusted for already; of the actions only the others are played.",
+    )
+    hours: Hours = "all"
 
 
 class CsvData(_FileData):
-    """A CSV file (also .csv.gz) of bars or trades."""
+    """A text file (also .gz, .zip) of bars or trades, or a folder of them, read in the order of their names."""
 
     source: Literal["csv"]
-    path: ExistingFile = Field(
-        description="The file; a relative path starts in the folder of this configuration."
+    path: ExistingPath = Field(
+        description="File or folder; a relative path starts in the folder of this configuration."
+    )
+    format: Literal["lean", "ninjatrader", "alphavantage", "google", "binance"] | None = Field(
+        default=None,
+        description="Whose format it is; null: a plain CSV file, or one of LEAN, Google or Binance, which are recognised.",
     )
 
 
@@ -89,4 +126,54 @@ class ParquetData(_FileData):
     )
 
 
-Data = Annotated[CsvData | ParquetData | SampleData, Field(discriminator="source")]
+class CatalogData(Model):
+    """A series of the catalog, which `papertape data import` and `papertape data fetch` fill."""
+
+    source: Literal["catalog"]
+    path: ExistingFolder = Field(
+        default=Path("catalog"),
+        validate_default=True,
+        description="The catalog's folder; a relative path starts in the folder of this configuration.",
+    )
+    instrument: InstrumentName = Field(description="The instrument's name in the catalog.")
+    bar: BarDuration = Field(
+        default=None,
+        validate_default=True,
+        description="Which of its series: 1d, 1m, tick, ...; null: the only one that the instrument has.",
+    )
+    hours: Hours = "all"
+
+    @field_validator("instrument")
+    @classmethod
+    def _known(cls, name: str, info: ValidationInfo) -> str:
+        if "path" in info.data:
+            _in_catalog(lambda catalog: catalog.find(name), info.data["path"])
+        return name
+
+    @field_validator("bar", mode="before")
+    @classmethod
+    def _series(cls, bar: Any, info: ValidationInfo) -> Any:
+        if not {"path", "instrument"} <= info.data.keys():
+            return "tick" if bar is None else bar  # what is wrong is said of those
+        path, name = info.data["path"], info.data["instrument"]
+        if bar is None:
+            ns = _in_catalog(lambda catalog: catalog.only_bar(name), path)
+            return format_duration(ns) if ns else "tick"
+        ns = parse_bar(bar)
+        _in_catalog(lambda catalog: catalog.require(name, ns), path)
+        return bar
+
+
+def _in_catalog(look: Callable[[Catalog], Any], folder: Path) -> Any:
+    from daemon.catalog.store import Catalog
+    from daemon.data.errors import DataError
+
+    try:
+        return look(Catalog(folder))
+    except DataError as error:
+        raise ValueError(str(error)) from error
+
+
+Data = Annotated[
+    CsvData | ParquetData | CatalogData | SampleData | SyntheticData, Field(discriminator="source")
+]

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from daemon.calendars import ALWAYS
 from daemon.config.document import dump
+from daemon.config.instruments import USUAL_SCALE
 from daemon.config.types import ns_of
 from daemon.config.uses import is_python
 
 if TYPE_CHECKING:
-    from daemon.config.models import Account, BacktestConfig, Execution, Instrument, Limits, Strategy
+    from daemon.config.instruments import Instrument
+    from daemon.config.models import BacktestConfig, Execution
+    from daemon.config.synthetic import SyntheticData
+    from daemon.data.actions import Action
     from daemon.data.feed import Source
+    from daemon.data.synthetic import Recipe
     from engine.engine import Actor
-    from engine.spec import AccountSpec, EngineSpec, InstrumentSpec, LimitsSpec, StrategySpec
-    from strategies.actor import PythonActor
+    from engine.spec import EngineSpec, InstrumentSpec, Sessions
 
 _MS = 1_000_000
+_DAY = 86_400 * 10**9
 
 
 def engine_spec(config: BacktestConfig) -> tuple[EngineSpec, dict[str, Actor]]:
@@ -24,47 +30,70 @@ def engine_spec(config: BacktestConfig) -> tuple[EngineSpec, dict[str, Actor]]:
     A strategy's name there is ``account/strategy``. Instruments keep the order in which the configuration has them.
     Raises StrategyError where a strategy's own code raises.
     """
+    from daemon.config.agent_specs import account_spec, class_spec, rule_spec
+    from daemon.data.actions import later_symbols
     from engine.records import NO_TIME
     from engine.spec import EngineSpec
     from strategies.loading import make_actor
 
     actors: dict[str, Actor] = {}
     strategies = []
+    bars = {d.instrument: d.bar for d in config.data}
     for account in config.accounts:
         for given in account.strategies:
             name = f"{account.name}/{given.name}"
             if is_python(given.use):
                 actor = make_actor(name, given.use, given.params, config.seed, config.strategy_folder)
-                actor.history = given.history or actor.history
                 actors[name] = actor
-                strategies.append(_python(name, account, given, actor))
+                strategies.append(class_spec(name, account, given, actor, bars))
             else:
-                strategies.append(_rule(name, account, given))
-    bars = {d.instrument: d.bar for d in config.data}
+                strategies.append(rule_spec(name, account, given))
+    symbols = {name: later_symbols(found) for name, found in actions(config).items()}
     spec = EngineSpec(
         instruments=tuple(
-            _instrument(name, given, config.execution, bars.get(name, 0))
+            _instrument(name, given, config.execution, bars.get(name, 0), symbols.get(name, ()))
             for name, given in config.instruments.items()
         ),
-        accounts=tuple(_account(a) for a in config.accounts),
+        accounts=tuple(account_spec(a) for a in config.accounts),
         strategies=tuple(strategies),
         grace_ns=round(config.execution.grace_ms * _MS),
         merge_late=config.execution.late_prints == "merge",
         trade_from=ns_of(config.start) if config.start else NO_TIME,
+        scales={
+            currency: rules.scale
+            for currency, rules in config.currencies.items()
+            if rules.scale != USUAL_SCALE
+        },
+        calendars=_calendars(config, bars),
     )
     return spec, actors
 
 
 def sources(config: BacktestConfig) -> list[Source]:
     """What the feed is to read, in the configuration's order; instruments by their index in the engine."""
-    from daemon.data.feed import Source
+    from daemon.data.feed import DAY_NS, Source
 
     index = {name: k for k, name in enumerate(config.instruments)}
     start = ns_of(config.start) - config.warmup if config.start and config.warmup else None
     end = ns_of(config.end) if config.end else None
     read = []
     for data in config.data:
-        given = data.model_dump(exclude={"source", "instrument", "bar", "on_bad_row"})
+        if data.source == "synthetic":
+            recipe = _recipe(config, data)
+            k = index[data.instrument]
+            read.append(
+                Source("synthetic", None, k, data.instrument, data.bar, start=start, end=end, recipe=recipe)
+            )
+            continue
+        given = data.model_dump(exclude={"source", "instrument", "bar"})
+        if data.source == "catalog":
+            from daemon.catalog.store import Catalog
+
+            given |= Catalog(data.path).facts(data.instrument, data.bar)
+        if given.get("actions") and (data.bar == 0 or data.bar % DAY_NS):
+            from daemon.calendars import time_zone
+
+            given["exchange_zone"] = time_zone(config.instruments[data.instrument].calendar)
         read.append(
             Source(
                 kind=data.source,
@@ -74,7 +103,10 @@ def sources(config: BacktestConfig) -> list[Source]:
                 bar_ns=data.bar,
                 start=start,
                 end=end,
-                skip_bad_rows=data.on_bad_row == "skip",
+                skip_bad_rows=given.pop("on_bad_row", "refuse") == "skip",
+                hours=config.instruments[data.instrument].calendar
+                if given.pop("hours", "all") == "regular"
+                else None,
                 **given,  # how a file is to be read
             )
         )
@@ -86,7 +118,45 @@ def complete(config: BacktestConfig) -> str:
     return dump(config.model_dump(mode="json"))
 
 
-def _instrument(name: str, given: Instrument, execution: Execution, bar_ns: int) -> InstrumentSpec:
+def _recipe(config: BacktestConfig, given: SyntheticData) -> Recipe:
+    from daemon.data.synthetic import Recipe
+
+    instrument = config.instruments[given.instrument]
+    seed = config.seed if given.seed is None else given.seed
+    return Recipe(given, seed, instrument.tick_size, instrument.lot_size, instrument.calendar)
+
+
+def actions(config: BacktestConfig) -> dict[str, list[Action]]:
+    """Instrument -> its corporate actions, in order of time, as its data have them; those outside of the run, too.
+
+    Raises DataError where a file of them is wrong.
+    """
+    from daemon.data.feed import actions_of
+
+    names = list(config.instruments)
+    return {names[k]: found for k, found in actions_of(sources(config)).items()}
+
+
+def calendar_key(calendar: str, bar_ns: int) -> str:
+    """What the engine calls the calendar of an instrument with data of such bars: one of whole days, or of its hours."""
+    if calendar == ALWAYS:
+        return ""
+    return f"{calendar}/days" if bar_ns and bar_ns % _DAY == 0 else calendar
+
+
+def _calendars(config: BacktestConfig, bars: dict[str, int]) -> dict[str, Sessions]:
+    from daemon.calendars import sessions
+
+    found = {}
+    for name, given in config.instruments.items():
+        if key := calendar_key(given.calendar, bars.get(name, 0)):
+            found[key] = sessions(given.calendar, whole_days=key != given.calendar)
+    return found
+
+
+def _instrument(
+    name: str, given: Instrument, execution: Execution, bar_ns: int, symbols: tuple[str, ...]
+) -> InstrumentSpec:
     from engine.build import lots_of
     from engine.records import Slippage
     from engine.spec import InstrumentSpec
@@ -115,67 +185,7 @@ def _instrument(name: str, given: Instrument, execution: Execution, bar_ns: int)
         slippage_value=value,
         participation=execution.participation or 0.0,
         fill_at_touch=execution.limit_fill == "touch",
+        calendar=calendar_key(given.calendar, bar_ns),
+        symbols=symbols,
         **{key: lots_of(units, given.lot_size, name) for key, units in bounds.items() if units is not None},
-    )
-
-
-def _account(given: Account) -> AccountSpec:
-    from engine.spec import AccountSpec
-
-    return AccountSpec(given.name, given.cash, given.currency, _limits(given.limits))
-
-
-def _limits(given: Limits) -> LimitsSpec:
-    from engine.spec import LimitsSpec
-
-    return LimitsSpec(
-        max_order_notional=given.max_order_notional or 0.0,
-        max_position=given.max_position or 0.0,
-        max_gross=given.max_gross_exposure or 0.0,
-        max_net=given.max_net_exposure or 0.0,
-        max_concentration=given.max_concentration or 0.0,
-        collar=given.price_collar or 0.0,
-        max_stale_ns=given.max_price_age or 0,
-        rate_orders=given.order_rate.orders if given.order_rate else 0,
-        rate_window_ns=given.order_rate.per if given.order_rate else 0,
-        stop_drawdown=given.stop_drawdown or 0.0,
-        stop_daily_loss=given.stop_daily_loss or 0.0,
-        stop_flattens=given.on_stop == "flatten",
-        resize=given.on_breach == "resize",
-    )
-
-
-def _rule(name: str, account: Account, given: Strategy) -> StrategySpec:
-    from engine.records import SizeKind
-    from engine.spec import StrategySpec
-    from strategies.rules import RULES
-
-    rule = RULES[given.use]
-    params = rule.Params.model_validate(given.params)
-    assert given.size  # a rule has one: checks.py
-    units = given.size.units
-    return StrategySpec(
-        name=name,
-        account=account.name,
-        instruments=given.instruments,
-        timeframe_ns=given.timeframe,
-        features=rule.features(params),
-        policy=rule.policy,
-        params=rule.policy_params(params),
-        size_kind=SizeKind.FRACTION if units is None else SizeKind.UNITS,
-        size_value=(given.size.fraction or 0.0) if units is None else units,
-    )
-
-
-def _python(name: str, account: Account, given: Strategy, actor: PythonActor) -> StrategySpec:
-    from engine.spec import StrategySpec
-
-    return StrategySpec(
-        name=name,
-        account=account.name,
-        instruments=given.instruments,
-        timeframe_ns=given.timeframe,
-        features=tuple(dict.fromkeys((*actor.features, *given.features))),  # what it wants itself comes first
-        wants=actor.wants,
-        history=actor.history,
     )

@@ -63,7 +63,7 @@ def message(details: ErrorDetails, model: type[BaseModel]) -> str:
         return (
             "is missing; add it"
             if kind == "missing"
-            else "names no source; add source: csv, parquet or sample"
+            else "names no source; add source: csv, parquet, catalog, sample or synthetic"
         )
     if kind == "value_error":
         return str(context["error"])

@@ -113,6 +113,13 @@ def _known_zone(name: str) -> str:
     return name
 
 
+def _known_calendar(name: str) -> str:
+    from daemon.calendars import check
+
+    check(name)  # its error is a ValueError
+    return name
+
+
 def _existing(path: Path) -> Path:
     if not path.exists():
         raise ValueError(
@@ -173,6 +180,9 @@ Time = Annotated[
     WithJsonSchema(_TIME_SCHEMA),
 ]
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
+Calendar = Annotated[
+    str, AfterValidator(_known_calendar), Field(json_schema_extra={"examples": ["XNYS", "24/7"]})
+]
 ExistingFile = Annotated[Path, Field(strict=False), AfterValidator(_existing_file)]
 ExistingPath = Annotated[Path, Field(strict=False), AfterValidator(_existing)]
 ExistingFolder = Annotated[Path, Field(strict=False), AfterValidator(_existing_folder)]

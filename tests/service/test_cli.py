@@ -39,7 +39,15 @@ ACCOUNT_KEYS = [
     "denied",
     "fees_micros",
 ]
-FILES = ["config.yaml", "equity.parquet", "fills.parquet", "orders.parquet", "summary.json"]
+FILES = [
+    "actions.parquet",
+    "cash.parquet",
+    "config.yaml",
+    "equity.parquet",
+    "fills.parquet",
+    "orders.parquet",
+    "summary.json",
+]
 
 CONFIG = """\
 name: aapl-sma

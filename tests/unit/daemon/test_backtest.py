@@ -12,7 +12,9 @@ from daemon.backtest import EmptyTapeError, Processed, Progress, replay, run_bac
 from daemon.bus import Bus, Overflow
 from daemon.config.errors import ConfigError
 from daemon.config.loader import load
+from daemon.config.spec import engine_spec, sources
 from daemon.data.errors import DataError
+from daemon.data.feed import open_feed
 from daemon.folder import ResultFolderError
 from engine.engine import Engine
 from engine.policies import Policy
@@ -177,15 +179,141 @@ def test_batch_size_changes_neither_hash_nor_figures(config, rows):
         pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name))
 
 
+DEPOSITS = [
+    {"at": "2001-01-10", "amount": 25_000, "every": "month", "until": "2001-03-01"},
+    {"at": "2001-02-20T12:00:00Z", "amount": -30_000},
+    {"at": "2001-02-21", "amount": -10_000_000},  # more than there is
+    {"at": "2001-06-01", "amount": 1},  # after the last row: it never comes
+]
+
+
+def test_deposits_are_no_profit_and_figures_are_those_of_the_money_that_was_there(config):
+    plain = run_backtest(config)
+    config["accounts"][1]["deposits"] = DEPOSITS
+    result = run_backtest(config)
+    account, before = result.summary["accounts"][1], plain.summary["accounts"][1]
+    more = result.summary["more"]["accounts"]["hold"]
+    # 25000 on 10 January and 10 February, 30000 out on 20 February
+    assert account["equity_micros"] == before["equity_micros"] + 20_000 * 10**6
+    assert (more["deposits_micros"], more["refused_withdrawals"]) == (20_000 * 10**6, 1)
+    assert result.cash["amount_micros"].tolist() == [25e9, 25e9, -30e9, -1e13]
+
+    # by hand: the account without payments, day by day, and beside it the money that was paid
+    equity = plain.equity.query("account == 'hold'").equity_micros.to_numpy() / 1e6
+    ends = DAYS + pd.Timedelta(days=1)
+    growth, level = [], 100_000.0
+    for value, end in zip(equity, ends, strict=True):
+        paid = sum(
+            amount
+            for at, amount in (("2001-01-10", 25e3), ("2001-02-10", 25e3), ("2001-02-20T12", -30e3))
+            if pd.Timestamp(at, tz="UTC") < end
+        )
+        fresh = sum(
+            amount
+            for at, amount in (("2001-01-10", 25e3), ("2001-02-10", 25e3), ("2001-02-20T12", -30e3))
+            if end - pd.Timedelta(days=1) <= pd.Timestamp(at, tz="UTC") < end
+        )
+        growth.append((value + paid) / (level + fresh))
+        level = value + paid
+    returns = np.array(growth[1:]) - 1
+    assert account["return"] == pytest.approx(np.prod(growth) - 1, rel=1e-12)
+    assert account["sharpe"] == pytest.approx(returns.mean() / returns.std(ddof=1) * 252**0.5, rel=1e-9)
+    index = np.cumprod(growth)
+    peak = np.maximum.accumulate(np.append(1.0, index))[1:]
+    assert account["max_drawdown"] == pytest.approx((1 - index / peak).max(), rel=1e-9)
+    assert more["annual_return"] == pytest.approx(np.prod(growth[1:]) ** (252 / 79) - 1, rel=1e-9)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 64])
+def test_batch_size_changes_nothing_of_deposits_either(config, rows):
+    config["accounts"][1]["deposits"] = DEPOSITS
+    one, other = run_backtest(config, batch_rows=rows).summary, run_backtest(config).summary
+    for summary in (one, other):
+        for key in ("run_id", "wall_s", "rows_per_s"):
+            del summary[key]
+    assert one == other
+
+
+def test_drawdown_without_deposits_is_the_engines_to_the_bit(config):
+    spec, actors = engine_spec(load(config).config)
+    engine = Engine(spec, actors)
+    for ticks in open_feed(sources(load(config).config)):
+        engine.process(ticks)
+    engine.process(module.timer_row(engine.now + 1))
+    for account, shown in zip(engine.state.accounts, run_backtest(config).summary["accounts"], strict=True):
+        at_the_end = (int(account.peak) - shown["equity_micros"]) / int(account.peak)
+        assert shown["max_drawdown"] == max(float(account.max_drawdown), at_the_end)
+
+
+def test_margin_account_of_a_dict_owes_and_pays_for_it(config):
+    account = config["accounts"][1]
+    account["margin"] = {"leverage": 2, "debit_rate": 0.0365}
+    account["cash"] = 40_000  # for 1000 at about 50
+    result = run_backtest(config)
+    # at the end of each day but the first, on which nothing was held yet, a ten-thousandth of what is owed
+    equity = result.equity.query("account == 'hold'")
+    charged = -result.cash.query("account == 'hold'")["amount_micros"].sum()
+    assert equity.cash_micros.min() < 0
+    assert charged == pytest.approx(-equity.cash_micros.iloc[1:].sum() * 1e-4, rel=0.02)
+    assert result.summary["more"]["accounts"]["hold"]["interest_micros"] == -charged
+
+
+LONGER = """
+from strategies import Strategy
+
+
+class Longer(Strategy):
+    features = ("close@2d",)
+    timeframes = ("2d",)
+
+    def on_bar(self, ctx, bar):
+        of_class, of_configuration = ctx.bars(3, timeframe="2d"), ctx.bars(3, timeframe="96h")
+        if len(of_configuration) and ctx.ready():
+            assert of_class[-1]["close"] == ctx.feature("close@2d")
+            assert of_configuration[-1]["close"] == ctx.feature("close@96h")
+            assert (bar.end - of_configuration[-1]["end"]) // (24 * 3600 * 10**9) < 4
+            ctx.buy(bar.instrument, 1, tag=round(100 * ctx.feature("close@96h")))
+"""
+
+
+def test_class_sees_longer_bars_of_its_own_and_of_the_configuration_by_the_names_they_were_given(
+    config, tmp_path
+):
+    (tmp_path / "longer_bars.py").write_text(LONGER)
+    config["strategy_folder"] = str(tmp_path)
+    strategy = {"use": "longer_bars:Longer", "instruments": ["A"], "timeframe": "1d"}
+    more = {"timeframes": ["96h"], "features": ["close@96h"]}
+    config["accounts"] = [{"name": "a", "cash": 1e6, "strategies": [{**strategy, **more}]}]
+    orders = run_backtest(config).orders
+    # stretches of four days since 1970: the close of the last day of each, known from the next midnight on
+    day = (DAYS - pd.Timestamp(0, tz="UTC")).days.to_numpy()
+    expected, last = [], None
+    for d, close in zip(day, closes(), strict=True):
+        if d % 4 == 3:
+            last = close
+        if last is not None:
+            expected.append(round(100 * last))
+    assert orders["tag"].tolist() == expected[-len(orders) :]
+    assert len(orders) >= len(DAYS) - 4
+
+
 def test_override_changes_the_run(config):
     result = run_backtest(config, ["accounts.1.cash=70000"])
     assert result.summary["accounts"][1]["equity_micros"] < 80_000_000_000
 
 
-def test_folder_holds_the_five_files_and_its_configuration_runs_to_the_same_hash(config, tmp_path):
+def test_folder_holds_the_seven_files_and_its_configuration_runs_to_the_same_hash(config, tmp_path):
     result = run_backtest(config, out=tmp_path / "deep" / "out")
     names = sorted(p.name for p in (tmp_path / "deep" / "out").iterdir())
-    assert names == ["config.yaml", "equity.parquet", "fills.parquet", "orders.parquet", "summary.json"]
+    assert names == [
+        "actions.parquet",
+        "cash.parquet",
+        "config.yaml",
+        "equity.parquet",
+        "fills.parquet",
+        "orders.parquet",
+        "summary.json",
+    ]
     assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["out"]
     again = run_backtest(tmp_path / "deep" / "out" / "config.yaml")
     assert again.summary["result_hash"] == result.summary["result_hash"]

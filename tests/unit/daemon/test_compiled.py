@@ -43,8 +43,7 @@ def test_prepare_names_the_folder_and_says_once_that_it_compiles():
 def test_prepare_says_nothing_where_the_compiled_engine_is_there():
     folder = compiled.cache_root() / compiled.key() / "engine_x"
     folder.mkdir(parents=True)
-    for entry in ("advance", "submit", "command"):
-        (folder / f"kernel._{entry}-1.py311.1.nbc").touch()
+    (folder / "kernel._run-1.py311.1.nbc").touch()
     said: list[str] = []
     compiled.prepare(said.append)
     assert said == []
@@ -53,7 +52,7 @@ def test_prepare_says_nothing_where_the_compiled_engine_is_there():
 def test_prepare_compiles_anew_what_was_kept_in_part():
     folder = compiled.cache_root() / compiled.key() / "engine_x"
     folder.mkdir(parents=True)
-    (folder / "kernel._advance-1.py311.1.nbc").touch()
+    (folder / "kernel._run-1.py311.nbi").touch()  # the index, without the code
     said: list[str] = []
     compiled.prepare(said.append)
     assert len(said) == 1

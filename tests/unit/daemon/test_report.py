@@ -1,5 +1,7 @@
 """The table that a person sees."""
 
+from typing import Any
+
 from daemon.report import print_summary
 
 ACCOUNT = {
@@ -14,7 +16,18 @@ ACCOUNT = {
     "denied": {},
     "fees_micros": 2_500_000,
 }
-SUMMARY = {
+MORE = {
+    "units_per_currency": 1_000_000,
+    "currency": "USD",
+    "deposits_micros": 0,
+    "income_micros": 0,
+    "interest_micros": 0,
+    "refused_withdrawals": 0,
+    "liquidations": 0,
+    "brackets": 12,
+    "both_sides": 0,
+}
+SUMMARY: dict[str, Any] = {
     "run_id": "r",
     "result_hash": "abc",
     "rows": 4000,
@@ -29,7 +42,8 @@ SUMMARY = {
         "late_rows": 0,
         "bad_rows": 0,
         "working_orders": 0,
-        "accounts": {"sma": {"units_per_currency": 1_000_000, "currency": "USD"}},
+        "outside_hours": 0,
+        "accounts": {"sma": MORE},
     },
 }
 
@@ -41,6 +55,7 @@ def test_table_shows_money_in_currency_and_undefined_figures_as_a_dash(capsys):
     assert row.split() == ["sma", "123,456.78", "USD", "+23.4%", "–", "10.0%", "1,234", "2.50"]
     assert "denied" not in out
     assert "set aside" not in out
+    assert "sma:" not in out
     assert "result hash abc" in out
 
 
@@ -51,3 +66,30 @@ def test_table_shows_denials_and_what_was_left_out_where_there_is_any(capsys):
     assert "denied" in out
     assert " 7 " in out
     assert "2 rows of the data were set aside" in out
+
+
+def of(capsys, **more):
+    print_summary({**SUMMARY, "more": {**SUMMARY["more"], "accounts": {"sma": {**MORE, **more}}}})
+    return capsys.readouterr().out
+
+
+def test_what_moved_cash_besides_trading_is_told_below_the_table(capsys):
+    out = of(
+        capsys,
+        deposits_micros=-1_500_000_000,
+        income_micros=2_250_000,
+        interest_micros=-1_000_000,
+        refused_withdrawals=2,
+        liquidations=1,
+        both_sides=3,
+    )
+    assert (
+        "sma: paid in -1,500.00 USD; dividends 2.25 USD; interest -1.00 USD; 2 x too little for a withdrawal; "
+        "1 x liquidated; 3 of 12 exits from brackets in a bar that could have filled either side"
+    ) in out.splitlines()
+
+
+def test_money_of_a_currency_with_finer_units_shows_them(capsys):
+    out = of(capsys, units_per_currency=100_000_000, currency="BTC")
+    assert "1,234.56780000 BTC" in out
+    assert "0.02500000" in out

@@ -7,20 +7,25 @@ import pyarrow.parquet as pq
 import pytest
 
 from daemon import results
+from daemon.columns import ACTIONS, CASH, EQUITIES, FILLS, ORDERS
 from daemon.results import OrderStates, ResultFiles, ResultHash
-from engine.engine import Engine, Events
+from engine.engine import Engine, Events, Terms
 from engine.policies import Policy
 from engine.records import (
+    DAY,
     EQUITY,
     EVENT,
+    NEVER,
     Code,
     EventKind,
     OrderType,
+    RowKind,
     Side,
     Status,
     TimeInForce,
+    Trail,
 )
-from engine.spec import AccountSpec, EngineSpec, InstrumentSpec, StrategySpec
+from engine.spec import AccountSpec, EngineSpec, InstrumentSpec, MarginSpec, StrategySpec
 from tests.builders import MINUTE, USD, cut, join, make_bars, make_ticks, timer_at
 
 SPEC = EngineSpec(
@@ -93,6 +98,7 @@ def test_result_hash_notices_a_price_in_the_last_row():
 def events_of(**fields):
     event = np.zeros(1, EVENT)
     event["observation"] = -1
+    event["expires"] = NEVER
     for name, value in fields.items():
         event[name] = value
     return event
@@ -236,6 +242,179 @@ def test_order_states_join_first_and_last_events_over_batches():
     assert states.working["values"].tolist() == [[3.0, 4.0]]
 
 
+def test_order_states_pass_over_events_that_are_no_orders():
+    kinds = [kind for kind in EventKind if kind not in (EventKind.ORDER, EventKind.FILL)]
+    events = np.concatenate([events_of(kind=kind, code=Code.DEPOSIT, status=Status.DENIED) for kind in kinds])
+    states = OrderStates(2)
+    assert len(states.add(Events(events, np.zeros((0, 2)), NO_EQUITY))) == 0
+    assert len(states.working) == 0
+
+
+BRACKET = (
+    Terms(Side.BUY, OrderType.MARKET, TimeInForce.GTC, 20, tag=3),
+    Terms(Side.SELL, OrderType.STOP_LIMIT, TimeInForce.GTC, 20, limit=89.0, stop=90.0),
+    Terms(Side.SELL, OrderType.TRAILING_STOP, TimeInForce.GTC, 20, trail=0.05, trail_kind=Trail.PERCENT),
+)
+
+
+def by_id(folder, name="orders"):
+    return {row["id"]: row for row in pq.read_table(folder / f"{name}.parquet").to_pylist()}
+
+
+def test_orders_of_each_kind_are_written_with_their_terms(tmp_path):
+    engine = Engine(SPEC)
+    files = ResultFiles(tmp_path, SPEC)
+    files.add(engine.process(make_ticks([(MINUTE, 100.0)])))
+    slot = engine.operator_slot("first", "A")
+    parent, loss, trailing = engine.submit_bracket(slot, BRACKET[0], BRACKET[1:])
+    good_till = engine.submit(
+        slot, Side.BUY, 5, OrderType.LIMIT, TimeInForce.GTD, 95.0, expires=DAY, post_only=True
+    )
+    amount = engine.submit(slot, Side.BUY, 5, OrderType.TRAILING_STOP, trail=2.5)
+    files.add(engine.take_events())
+    files.add(engine.process(make_ticks([(2 * MINUTE, 100.0)])))
+    assert files.finish() == 4
+    orders = by_id(tmp_path)
+    terms = (
+        "type",
+        "limit",
+        "stop",
+        "trail",
+        "trail_percent",
+        "post_only",
+        "reduce_only",
+        "parent_id",
+        "tag",
+    )
+    assert [[orders[i][name] for name in terms] for i in (parent, loss, trailing, good_till, amount)] == [
+        ["MARKET", None, None, None, None, False, False, None, 3],
+        ["STOP_LIMIT", 89.0, 90.0, None, None, False, True, parent, 0],
+        ["TRAILING_STOP", None, 95.0, None, 0.05, False, True, parent, 0],  # 5 % below 100
+        ["LIMIT", 95.0, None, None, None, True, False, None, 0],
+        ["TRAILING_STOP", None, 102.5, 2.5, None, False, False, None, 0],
+    ]
+    assert orders[good_till]["expires"].value == DAY
+    assert orders[parent]["expires"] is None
+    assert [orders[i]["status"] for i in (parent, loss)] == ["FILLED", "NEW"]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_code_of_a_refused_amendment_is_not_the_orders_own(tmp_path, at_once):
+    engine = Engine(SPEC)
+    files = ResultFiles(tmp_path, SPEC)
+    engine.process(make_ticks([(MINUTE, 100.0)]))
+    slot = engine.operator_slot("first", "A")
+    filled, ended, working, denied = (
+        engine.submit(slot, Side.BUY, lots, OrderType.LIMIT, limit=limit)
+        for lots, limit in ((1, 99.0), (1, 50.0), (1, 51.0), (10**7, 99.0))
+    )
+    if not at_once:
+        files.add(engine.take_events())
+    for order_id in (filled, ended, working):
+        assert engine.amend(order_id, 10**7) == Code.CASH
+        if not at_once:
+            files.add(engine.take_events())
+    engine.cancel(ended)
+    files.add(engine.process(make_ticks([(2 * MINUTE, 98.0)])))
+    files.finish()
+    orders = by_id(tmp_path)
+    assert [(orders[i]["status"], orders[i]["code"]) for i in (filled, ended, working, denied)] == [
+        ("FILLED", None),
+        ("CANCELED", None),
+        ("NEW", None),
+        ("DENIED", "CASH"),
+    ]
+
+
+MARGIN = EngineSpec(
+    (InstrumentSpec("A", symbols=("ALPHA",)), InstrumentSpec("B", symbols=("BETA", "BETTER"))),
+    (AccountSpec("first", 1000.0), AccountSpec("second", 1000.0, margin=MarginSpec(2.0, debit_rate=0.0365))),
+    (StrategySpec("s", "second", ("A", "B"), MINUTE),),
+)
+
+
+def test_cash_and_actions_are_written_with_the_sums_by_hand(tmp_path):
+    engine = Engine(MARGIN)
+    files = ResultFiles(tmp_path, MARGIN)
+    engine.process(make_ticks([(0, 10.0), (0, 10.0, 1.0, 1, RowKind.PRINT)]))
+    engine.submit(0, Side.BUY, 101)
+    rows = [
+        (1, 10.0, 1.0, 0, RowKind.PRINT),  # 101 at 10: cash -10
+        (2, 0.5, 0.0, 0, RowKind.DIVIDEND),  # 50.5 come in: 40.5; the price is 9.5
+        (
+            3,
+            3.0,
+            2.0,
+            0,
+            RowKind.SPLIT,
+        ),  # 151 and a half; half of 9.5 x 2 / 3, rounded with the holding's value
+        (4, 1.0, 0.0, 1, RowKind.SYMBOL),
+        (5, 100.0, 0.0, 0, RowKind.CASH),
+        (6, -5000.0, 0.0, 1, RowKind.CASH),  # refused
+        (7, -20.0, 0.0, 1, RowKind.CASH),
+        (8, 4.0, 1.0, 0, RowKind.DELISTING),  # 151 x 4 come in
+    ]
+    files.add(engine.process(make_ticks(rows)))
+    files.finish()
+    fraction = round((101 * 9.5 - 151 * 9.5 * 2 / 3) * USD)  # 3.166667
+    realized = 604 * USD - (1010 * USD - 1010 * USD // 303)
+    cash = pq.read_table(tmp_path / "cash.parquet").to_pylist()
+    names = ("account", "strategy", "instrument", "code", "amount_micros", "cash_micros", "refused")
+    left = 40_500_000 + fraction
+    assert [tuple(row[name] for name in names) for row in cash] == [
+        ("second", "s", "A", "DIVIDEND", 50_500_000, 40_500_000, False),
+        ("second", "s", "A", "SPLIT", fraction, left, False),
+        ("first", None, None, "DEPOSIT", 100 * USD, 1100 * USD, False),
+        ("second", None, None, "WITHDRAWAL", -5000 * USD, left, True),
+        ("second", None, None, "WITHDRAWAL", -20 * USD, left - 20 * USD, False),
+        ("second", "s", "A", "DELISTED", 604 * USD, left + 584 * USD, False),
+    ]
+    # the fraction's cost is one of 303 halves of a share of 1010
+    assert [row["realized_micros"] for row in cash] == [
+        0, fraction - 1010 * USD // 303, 0, 0, 0, realized,
+    ]  # fmt: skip
+    assert sum(row["realized_micros"] for row in cash) == engine.state.accounts[1].realized
+    assert [row["ts"].value for row in cash] == [2, 3, 5, 6, 7, 8]
+    actions = pq.read_table(tmp_path / "actions.parquet").to_pylist()
+    names = ("instrument", "code", "numerator", "denominator", "amount", "symbol", "seq")
+    assert [tuple(row[name] for name in names) for row in actions] == [
+        ("A", "DIVIDEND", None, None, 0.5, None, 3),
+        ("A", "SPLIT", 3.0, 2.0, None, None, 4),
+        ("B", "SYMBOL", None, None, None, "BETTER", 5),
+        ("A", "DELISTED", None, None, 4.0, None, 9),
+    ]
+    assert [row["ts"].value for row in actions] == [2, 3, 4, 8]
+
+
+def test_symbol_that_the_specification_does_not_know_is_null(tmp_path):
+    engine = Engine(MARGIN)
+    files = ResultFiles(tmp_path, MARGIN)
+    files.add(
+        engine.process(make_ticks([(0, 1.0, 0.0, 0, RowKind.SYMBOL), (0, 0.0, 0.0, 0, RowKind.SYMBOL)]))
+    )
+    files.finish()
+    actions = pq.read_table(tmp_path / "actions.parquet").to_pylist()
+    assert [row["symbol"] for row in actions] == [None, "ALPHA"]
+
+
+def test_interest_is_written_for_the_account_alone(tmp_path):
+    engine = Engine(MARGIN)
+    files = ResultFiles(tmp_path, MARGIN)
+    engine.process(make_ticks([(0, 10.0)]))
+    engine.submit(0, Side.BUY, 150)
+    files.add(engine.process(make_ticks([(1, 10.0), (DAY + 1, 10.0)])))
+    files.finish()
+    # 500 are owed for a day at 3.65 %: 0.05
+    (row,) = pq.read_table(tmp_path / "cash.parquet").to_pylist()
+    assert (row["account"], row["strategy"], row["instrument"], row["code"]) == (
+        "second",
+        None,
+        None,
+        "INTEREST",
+    )
+    assert (row["amount_micros"], row["cash_micros"]) == (-50_000, -500_050_000)
+
+
 def test_row_groups_are_of_one_size_whatever_the_batches(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "ROW_GROUP", 100)
     files = ResultFiles(tmp_path, SPEC)
@@ -251,6 +430,12 @@ def test_row_groups_are_of_one_size_whatever_the_batches(tmp_path, monkeypatch):
 def test_run_without_orders_leaves_empty_files_with_their_columns(tmp_path):
     files = ResultFiles(tmp_path, SPEC)
     files.finish()
-    for name, columns in (("orders", results.ORDERS), ("fills", results.FILLS), ("equity", results.EQUITIES)):
+    for name, columns in (
+        ("orders", ORDERS),
+        ("fills", FILLS),
+        ("equity", EQUITIES),
+        ("cash", CASH),
+        ("actions", ACTIONS),
+    ):
         table = pq.read_table(tmp_path / f"{name}.parquet")
         assert (table.num_rows, table.column_names) == (0, list(columns))

@@ -1,6 +1,7 @@
 """The summary's own arithmetic; what it takes over from the engine is tested with the runner."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -32,7 +33,7 @@ def test_equity_is_cash_and_holdings_at_the_last_price_to_the_unit(engine):
 
 def test_summary_marks_at_the_last_price_and_counts_that_fall_as_drawdown(engine):
     engine.process(make_ticks([(2, 50.0)]))
-    summary = summarise(RUN, engine, Metrics(1), {})
+    summary = summarise(RUN, engine, Metrics([1_000 * USD]), {})
     (account,) = summary["accounts"]
     # 1000 - 70 + 0.7 x 50 = 965
     assert (account["cash_micros"], account["equity_micros"]) == (930 * USD, 965 * USD)
@@ -42,7 +43,7 @@ def test_summary_marks_at_the_last_price_and_counts_that_fall_as_drawdown(engine
 
 
 def test_figures_without_a_single_bar_are_null_and_the_summary_is_json(engine):
-    summary = summarise(RUN, engine, Metrics(1), {"a": 365})
+    summary = summarise(RUN, engine, Metrics([1_000 * USD]), {"a": 365})
     more = summary["more"]["accounts"]["a"]
     undefined = [k for k, v in more.items() if v is None]
     assert summary["accounts"][0]["sharpe"] is None
@@ -60,10 +61,57 @@ def test_figures_without_a_single_bar_are_null_and_the_summary_is_json(engine):
     json.dumps(summary, allow_nan=False)
 
 
+def test_money_paid_in_and_out_is_told_and_is_no_return(engine):
+    metrics = Metrics([1_000 * USD])
+    # 930 in cash and 70 in the instrument; 500 come in, 100 go out, and of 2000 there is no talk
+    for amount in (500, -100, -2000):
+        engine.deposit("a", amount * USD)
+    out = engine.take_events()
+    metrics.add(out.events, out.equity)
+    engine.process(make_ticks([(2, 200.0)]))
+    summary = summarise(RUN, engine, metrics, {})
+    (account,) = summary["accounts"]
+    more = summary["more"]["accounts"]["a"]
+    # 930 + 400 + 0.7 x 200 = 1470 of 1400
+    assert account["equity_micros"] == 1470 * USD
+    assert account["return"] == pytest.approx(0.05)
+    assert account["max_drawdown"] == 0
+    assert (more["deposits_micros"], more["refused_withdrawals"]) == (400 * USD, 1)
+
+
+def test_return_after_all_was_withdrawn_is_null(engine):
+    metrics = Metrics([1_000 * USD])
+    engine.submit(0, Side.SELL, 7)
+    engine.process(make_ticks([(2, 100.0)]))
+    for amount in (-1000, 10):
+        engine.deposit("a", amount * USD)
+    out = engine.take_events()
+    metrics.add(out.events, out.equity)
+    summary = summarise(RUN, engine, metrics, {})
+    assert summary["accounts"][0]["return"] is None
+    json.dumps(summary, allow_nan=False)
+
+
+def test_what_a_margin_account_earned_and_suffered_is_told(engine):
+    account = engine.state.accounts[0]
+    account.income, account.interest, account.liquidations = 1, -2, 3
+    account.brackets, account.both_sides = 5, 4
+    more = summarise(RUN, engine, Metrics([1_000 * USD]), {})["more"]["accounts"]["a"]
+    assert [
+        more[key] for key in ("income_micros", "interest_micros", "liquidations", "brackets", "both_sides")
+    ] == [1, -2, 3, 5, 4]
+
+
+def test_rows_that_were_refused_are_told_by_reason(engine):
+    run = replace(RUN, refused={"a price that is not positive": 3}, outside_hours=7)
+    more = summarise(run, engine, Metrics([1_000 * USD]), {})["more"]
+    assert (more["refused"], more["outside_hours"]) == ({"a price that is not positive": 3}, 7)
+
+
 def test_denials_are_counted_by_the_name_of_their_code(engine):
     for lots in (10**6, 10**6, 0):
         engine.submit(0, Side.BUY, lots)
     engine.submit(0, Side.SELL, 1000)
-    summary = summarise(RUN, engine, Metrics(1), {})
+    summary = summarise(RUN, engine, Metrics([1_000 * USD]), {})
     assert summary["accounts"][0]["denied"] == {"INSTRUMENT": 1, "CASH": 2, "SHORT": 1}
     assert summary["accounts"][0]["orders"] == 5

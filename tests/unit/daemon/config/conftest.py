@@ -1,5 +1,6 @@
 """The issue's own YAML, beside a file that it can name."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,33 @@ def file(folder: Path) -> Path:
     path = folder / "a.yaml"
     path.write_text(YAML)
     return path
+
+
+MODULE = """
+from pydantic import BaseModel, Field
+from strategies import Strategy
+
+class Mine(Strategy):
+    features = ("sma_5", "close")
+    history = 12
+
+    class Params(BaseModel):
+        level: float = Field(1.0, gt=0)
+        names: tuple[str, ...] = ()
+
+    def on_bar(self, ctx, bar):
+        pass
+"""
+
+
+@pytest.fixture
+def python(file: Path) -> Path:
+    """That configuration with a class in place of the rule."""
+    # a module's name of its own: Python keeps modules by name
+    name = re.sub(r"\W", "_", f"mine_{file.parent.name}")
+    (file.parent / f"{name}.py").write_text(MODULE)
+    text = (
+        file.read_text().replace("use: sma_cross", f"use: '{name}:Mine'").replace(", size: {units: 100}", "")
+    )
+    file.write_text(text.replace("{fast: 10, slow: 30}", "{level: 2}"))
+    return file

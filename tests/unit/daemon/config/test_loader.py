@@ -100,11 +100,13 @@ def test_all_errors_are_told_together_in_order_of_line(file: Path) -> None:
         ("seed: 7", "seed: true", "a.yaml:2: seed: is true; write a whole number"),
         ("seed: 7", "seed:", "a.yaml:2: seed: is empty; write a whole number, or remove it"),
         ("seed: 7", "strategy_folder: aapl.csv", "a.yaml:2: strategy_folder: aapl.csv is a file; name the folder"),
-        ("source: csv", "source: excel", "a.yaml:4: data.0.source: is 'excel'; write one of 'csv', 'parquet', 'sample'"),
-        ("source: csv, ", "", "a.yaml:4: data.0: names no source; add source: csv, parquet or sample"),
+        ("source: csv", "source: excel", "a.yaml:4: data.0.source: is 'excel'; write one of 'csv', 'parquet', 'catalog', 'sample', 'synthetic'"),
+        ("source: csv, ", "", "a.yaml:4: data.0: names no source; add source: csv, parquet, catalog, sample or synthetic"),
         ("path: aapl.csv, ", "", "a.yaml:4: data.0.path: is missing; add it"),
         ("path: aapl.csv", "path: nix.csv", "a.yaml:4: data.0.path: there is no nix.csv; a relative path"),
-        ("path: aapl.csv", "path: .", "a.yaml:4: data.0.path:"),
+        ("bar: 1d", "bar: 1d, actions: .", "a.yaml:4: data.0.actions: "),
+        ("bar: 1d", "bar: 1d, adjusted: yes", "a.yaml:4: data.0.adjusted: is 'yes'; write one of 'raw', 'splits'"),
+        ("bar: 1d", "bar: 1d, format: leen", "a.yaml:4: data.0.format: is 'leen'; write one of 'lean', 'ninjatrader'"),
         ("path: aapl.csv", "path: 5", "a.yaml:4: data.0.path:"),
         ("bar: 1d", "bar: 1d, colums: {}", "a.yaml:4: data.0.colums: unknown key; did you mean 'columns'?"),
         ("bar: 1d", "bar: 1d, columns: {opn: o}", "a.yaml:4: data.0.columns.opn: is 'opn'; write one of 'time', "),
@@ -254,7 +256,35 @@ def test_byte_order_mark_and_windows_line_ends_are_no_matter(file: Path) -> None
 def test_check_says_what_would_run(file: Path) -> None:
     assert check(file, ["seed=1"]) == [
         f"{file}: aapl-sma is a complete configuration",
-        f"  data: AAPL, csv, {file.parent}/aapl.csv",
+        f"  data: AAPL, csv, {file.parent}/aapl.csv; days of XNYS",
         "  account sma: 100,000.00 USD",
-        "    sma_cross: sma_cross(fast 10, slow 30) on AAPL",
+        "    sma_cross: sma_cross(fast 10, slow 30) on AAPL, 1d",
+    ]
+
+
+def test_check_says_what_else_would_happen(file: Path) -> None:
+    actions = "date,kind,value\n2000-12-01,dividend,1\n2001-02-01,split,3:2\n2001-03-01,dividend,0.5\n2002-06-01,symbol,APL\n"
+    (file.parent / "actions.csv").write_text(actions)
+    edit(file, "bar: 1d", "bar: 1m, actions: actions.csv")
+    edit(file, "currency: USD", "currency: BTC, calendar: XLON")
+    deposits = (
+        "[{at: 2001-02-01, amount: 2}, {at: 2001-03-31T09:30, amount: -0.5, every: month, until: 2001-06-01}]"
+    )
+    said = check(
+        file,
+        [
+            "start=2001-01-01",
+            "warmup=1d",
+            "end=2002-01-01",
+            "accounts.0.currency=BTC",
+            "accounts.0.margin={leverage: 2, debit_rate: 0.055}",
+            f"accounts.0.deposits={deposits}",
+        ],
+    )
+    assert said[1:-1] == [
+        f"  data: AAPL, csv, {file.parent}/aapl.csv; hours of XLON",
+        "    corporate actions: split 3:2 on 2001-02-01; dividend on 2001-03-01",
+        "  account sma: 100,000.00000000 BTC, leverage 2, maintenance 25%, debit 5.50%",
+        "    deposit: 2.00000000 BTC at 2001-02-01",
+        "    withdrawal: 0.50000000 BTC every month from 2001-03-31 09:30 until 2001-06-01",
     ]

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -33,7 +34,12 @@ def test_schema_refuses_unknown_keys_and_is_json() -> None:
     assert made["additionalProperties"] is False
     assert made["$defs"]["Execution"]["additionalProperties"] is False
     assert set(made["required"]) == {"name", "data", "accounts"}
-    assert made["$defs"]["Strategy"]["properties"]["timeframe"]["pattern"] == "^([0-9]+)(ns|us|ms|s|m|h|d|w)$"
+    assert made["$defs"]["OrderRate"]["properties"]["per"]["pattern"] == "^([0-9]+)(ns|us|ms|s|m|h|d|w)$"
+    timeframe = made["$defs"]["Strategy"]["properties"]["timeframe"]
+    assert all(re.match(timeframe["pattern"], example) for example in timeframe["examples"])
+    assert not any(
+        re.match(timeframe["pattern"], text) for text in ("1000 dollars", "1 day", "ticks", "tick")
+    )
 
 
 def test_reading_a_configuration_imports_nothing_heavy() -> None:

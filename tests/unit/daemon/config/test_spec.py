@@ -1,9 +1,9 @@
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from daemon.calendars import sessions
 from daemon.config.errors import ConfigError
 from daemon.config.loader import load
 from daemon.config.spec import complete, engine_spec, sources
@@ -22,7 +22,9 @@ def test_configuration_of_the_issue_becomes_this_engine(file: Path) -> None:
     spec, actors = engine_spec(load(file).config)
     assert actors == {}
     assert spec == EngineSpec(
-        instruments=(InstrumentSpec("AAPL", 0.01, 1.0, "USD", taker_bps=10.0, maker_bps=10.0),),
+        instruments=(
+            InstrumentSpec("AAPL", 0.01, 1.0, "USD", taker_bps=10.0, maker_bps=10.0, calendar="XNYS/days"),
+        ),
         accounts=(AccountSpec("sma", 100_000.0, "USD", LimitsSpec()),),
         strategies=(
             StrategySpec(
@@ -37,6 +39,7 @@ def test_configuration_of_the_issue_becomes_this_engine(file: Path) -> None:
             ),
         ),
         trade_from=NO_TIME,
+        calendars={"XNYS/days": sessions("XNYS", whole_days=True)},
     )
     spec.check()
 
@@ -75,6 +78,7 @@ def test_every_key_reaches_the_engine(file: Path) -> None:
         slippage_value=2.0,
         participation=0.3,
         fill_at_touch=True,
+        calendar="XNYS",
     )
     assert (spec.grace_ns, spec.merge_late) == (250_000_000, True)
     assert spec.trade_from == int(datetime(2001, 1, 1, tzinfo=UTC).timestamp()) * 10**9
@@ -155,35 +159,6 @@ def test_without_warmup_all_that_lies_before_start_is_read(file: Path) -> None:
     assert source.start is None
 
 
-MODULE = """
-from pydantic import BaseModel, Field
-from strategies import Strategy
-
-class Mine(Strategy):
-    features = ("sma_5", "close")
-    history = 12
-
-    class Params(BaseModel):
-        level: float = Field(1.0, gt=0)
-        names: tuple[str, ...] = ()
-
-    def on_bar(self, ctx, bar):
-        pass
-"""
-
-
-@pytest.fixture
-def python(file: Path) -> Path:
-    # a module's name of its own: Python keeps modules by name
-    name = re.sub(r"\W", "_", f"mine_{file.parent.name}")
-    (file.parent / f"{name}.py").write_text(MODULE)
-    text = (
-        file.read_text().replace("use: sma_cross", f"use: '{name}:Mine'").replace(", size: {units: 100}", "")
-    )
-    file.write_text(text.replace("{fast: 10, slow: 30}", "{level: 2}"))
-    return file
-
-
 def test_class_becomes_an_actor_whose_wishes_reach_the_engine(python: Path) -> None:
     config = load(python, ["accounts.0.strategies.0.features=[close, rsi_14]"]).config
     spec, actors = engine_spec(config)
@@ -233,3 +208,32 @@ def test_class_that_is_not_there_is_told_at_its_line(python: Path) -> None:
         ConfigError, match=r"a\.yaml:12: accounts\.0\.strategies\.0\.use: .*there is no Yours"
     ):
         load(python)
+
+
+def test_corporate_actions_reach_the_feed_and_their_symbols_the_engine(
+    file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (file.parent / "actions.csv").write_text("date,kind,value\n2022-06-09,symbol,META\n")
+    text = file.read_text().replace(
+        "bar: 1d}", "bar: 1d, actions: actions.csv, adjusted: splits, format: lean}"
+    )
+    file.write_text(text)
+    config = load(file).config
+    copy = tmp_path_factory.mktemp("results") / "config.yaml"
+    copy.write_text(complete(config))
+    assert load(copy).config == config
+    (read,) = sources(config)
+    assert (read.actions, read.adjusted, read.format) == (file.parent / "actions.csv", "splits", "lean")
+    assert read.exchange_zone == "UTC"
+    assert engine_spec(config)[0].instruments[0].symbols == ("META",)
+
+
+@pytest.mark.parametrize(("calendar", "zone"), [("XNYS", "America/New_York"), ("24/7", "UTC")])
+@pytest.mark.parametrize("bar", ["tick", "1m"])
+def test_days_of_actions_begin_where_the_exchange_is_unless_bars_last_days(
+    file: Path, bar: str, calendar: str, zone: str
+) -> None:
+    (file.parent / "actions.csv").write_text("date,kind,value\n2022-06-09,split,2:1\n")
+    file.write_text(file.read_text().replace("bar: 1d}", f"bar: {bar}, actions: actions.csv}}"))
+    (read,) = sources(load(file, [f"instruments.AAPL.calendar={calendar}"]).config)
+    assert read.exchange_zone == zone
