@@ -8,9 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from engine.engine import Engine
-from engine.records import SECOND, TICK_DTYPES, Code, EventKind, RowKind, Side, Ticks
-from engine.spec import AccountSpec, EngineSpec, InstrumentSpec, LimitsSpec, StrategySpec
+from engine.engine import Engine, Terms
+from engine.records import (
+    SECOND,
+    TICK_DTYPES,
+    Code,
+    EventKind,
+    OrderType,
+    RowKind,
+    Side,
+    Status,
+    Ticks,
+    TimeInForce,
+    Trail,
+)
+from engine.spec import AccountSpec, EngineSpec, InstrumentSpec, LimitsSpec, Sessions, StrategySpec
 from tests.builders import MINUTE, USD, fills, make_engine, make_ticks, order, read
 
 Fill = tuple[int, int, int, float]  # order id, side, lots, price
@@ -61,6 +73,47 @@ def own(engine: Engine, lots: int, slot: int = 0) -> None:
     assert engine.state.slots[slot].lots == lots
 
 
+def terms(
+    side: Side,
+    lots: int,
+    limit: float = 0.0,
+    stop: float = 0.0,
+    trail: float = 0.0,
+    percent: float = 0.0,
+    **given: Any,
+) -> Terms:
+    """An order whose prices say of which type it is; percent: the distance of a trailing stop as a share of the price."""
+    type_ = OrderType.STOP_LIMIT if limit and stop else OrderType.LIMIT if limit else OrderType.STOP
+    if trail or percent:
+        type_ = OrderType.TRAILING_STOP
+    elif not limit and not stop:
+        type_ = OrderType.MARKET
+    return Terms(
+        side, type_, given.pop("tif", TimeInForce.GTC), lots, limit=limit, stop=stop, trail=trail or percent,
+        trail_kind=Trail.PERCENT if percent else Trail.AMOUNT, **given,
+    )  # fmt: skip
+
+
+def put(engine: Engine, side: Side, lots: int, slot: int = 0, **given: Any) -> int:
+    """Put an order on such terms before the gate; its id."""
+    t = terms(side, lots, **given)
+    return engine.submit(
+        slot, side, lots, OrderType(t.type), TimeInForce(t.tif), t.limit, t.stop, t.tag,
+        t.trail, Trail(t.trail_kind), t.expires, t.post_only, t.reduce_only,
+    )  # fmt: skip
+
+
+def working(engine: Engine, order_id: int) -> Any:
+    """The record of a live order. Fails where none of that id is live."""
+    (found,) = (o for o in (engine.state.orders[p] for p in engine.live_orders()) if o.id == order_id)
+    return found
+
+
+def history(events: Iterable[dict[str, Any]], order_id: int) -> list[tuple[Status, Code]]:
+    """(status, code) of each event of an order, fills among them."""
+    return [(e["status"], e["code"]) for e in events if e["order_id"] == order_id]
+
+
 def filled(events: Iterable[dict[str, Any]]) -> list[tuple[int, int, float]]:
     """(side, lots, price) of each fill among events."""
     return [(e["side"], e["last_lots"], e["last_px"]) for e in events if e["kind"] == EventKind.FILL]
@@ -91,6 +144,27 @@ def assert_balanced(engine: Engine) -> None:
             assert holding.lots == there["lots"].sum()
             assert holding.working_buy == there["working_buy"].sum()
             assert holding.working_sell == there["working_sell"].sum()
+
+
+FRIDAY, MONDAY, TUESDAY, WEDNESDAY = 1, 4, 5, 6  # 1 January 1970 was a Thursday
+
+
+def clock(day: int, hour: int, minute: int = 0, second: float = 0.0) -> float:
+    """That time of a day, in seconds."""
+    return day * 86_400 + hour * 3_600 + minute * 60 + second
+
+
+def exchange(**given: Any) -> Engine:
+    """make_world() whose instrument trades from 14:30 to 21:00, on Tuesday to 18:00 only, and not at the weekend."""
+    days = [(FRIDAY, 21), (MONDAY, 21), (TUESDAY, 18), (WEDNESDAY, 21)]
+    hours = np.array([[at(clock(day, 14, 30)), at(clock(day, end))] for day, end in days], np.int64)
+    sessions = Sessions(hours[:, 0].copy(), hours[:, 1].copy())
+    return make_world(engine={"calendars": {"X": sessions}}, calendar="X", **given)
+
+
+def wait(engine: Engine, seconds: float) -> list[dict[str, Any]]:
+    """Let time go on to then without a price; all that happened."""
+    return read(engine.process(make_ticks([(at(seconds), 0.0, 0.0, 0, RowKind.TIMER)])))
 
 
 def make_world(

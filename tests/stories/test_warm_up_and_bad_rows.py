@@ -70,6 +70,8 @@ class Listener:
         assert self.engine
         self.heard.append(("bar", self.engine.now))
 
+    def action(self, event: int) -> None: ...
+
     def timer(self, timer_id: int) -> None:
         assert self.engine
         self.heard.append((f"timer {timer_id}", self.engine.now))
