@@ -17,7 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import compare, data, ours, processes, venvs
+from benchmarks import compare, data, ours, processes, resting, venvs
 
 BARS, TICKS = 1_000_000, 5_000_000
 CASES = {"bars": BARS, "ticks": TICKS, "multi": BARS}
@@ -55,10 +55,12 @@ def main(arguments: list[str] | None = None) -> int:
     asked.add_argument("--quick", action="store_true", help="three rounds, no other systems")
     asked.add_argument("--rounds", type=int, default=9, help="rounds of each case (median counts)")
     asked.add_argument("--memory", action="store_true", help="also replay 100 million ticks from Parquet")
-    asked.add_argument("--only", choices=[*CASES, "actors", "process"], action="append", help="just these")
+    asked.add_argument(
+        "--only", choices=[*CASES, "actors", "process", "resting"], action="append", help="just these"
+    )
     given = asked.parse_args(arguments)
     rounds = 3 if given.quick else given.rounds
-    only = given.only or [*CASES, "actors", "process"]
+    only = given.only or [*CASES, "actors", "process", "resting"]
     console = Console(width=160)
     folder = venvs.HOME / "data"
     figures: list[Figure] = []
@@ -86,6 +88,8 @@ def main(arguments: list[str] | None = None) -> int:
         figures += actors(rounds, folder)
     if "process" in only:
         figures += processes.figures(rounds, folder)
+    if "resting" in only:
+        figures += resting.figures(rounds, folder)
     if given.memory:
         figures.append(processes.memory(folder))
     console.print(_table(figures))

@@ -88,7 +88,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         ("rows outside of trading hours were left out", summary["more"]["outside_hours"]),
         ("rows were no usable price", summary["more"]["bad_rows"]),
         ("prints came too late for their bar", summary["more"]["late_rows"]),
-        ("orders were still working at the end", summary["more"]["working_orders"]),
+        ("orders still working at the end", summary["more"]["working_orders"]),
     ):
         if count:
             console.print(f"{count:,} {what}")

@@ -206,9 +206,6 @@ def _split_order(s: State, place: int, numerator: Any, denominator: Any) -> None
     factor = denominator / numerator
     held = _scaled(order.held_lots, numerator, denominator)
     leaves = _scaled(order.lots - order.cum_lots - order.held_lots, numerator, denominator)
-    if order.held_lots > 0:
-        # a child keeps as much as its parent has left
-        leaves = _scaled(order.lots - order.cum_lots, numerator, denominator) - held
     order.cum_lots = _scaled(order.cum_lots, numerator, denominator)
     amended = np.int64(0)
     if order.new_lots > 0:

@@ -106,7 +106,7 @@ def _fill(s: State, place: int, price: float, lots: int, kind: int) -> None:
     exact = order.fee_exact + fee_exact(instrument, maker, notional, lots)
     fees = order_fee(instrument, exact)
     full = max(abs(account.cash), abs(slot.cost), abs(account.realized)) > ROOM
-    if fees == NO_MONEY or full or abs(slot.lots) + lots > _MOST_LOTS:
+    if fees == NO_MONEY or full or abs(slot.lots + order.side * lots) > _MOST_LOTS:
         end_order(s, place, Status.CANCELED.value, Code.OVERFLOW.value)
         return
     status = Status.PARTIALLY_FILLED

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -119,3 +121,12 @@ def statuses(events: Events, order_id: int | None = None) -> list[Status]:
         for e in read(events)
         if e["kind"] != EventKind.STATE and order_id in (None, e["order_id"])
     ]
+
+
+@cache
+def plain(function: Any) -> Any:
+    """One of the engine's functions in plain Python, with all that it calls: compiled it cannot be called by itself."""
+    code = getattr(function, "py_func", function)
+    called = {name: code.__globals__.get(name) for name in code.__code__.co_names}
+    called = {name: plain(each) for name, each in called.items() if hasattr(each, "py_func")}
+    return FunctionType(code.__code__, code.__globals__ | called, code.__name__, code.__defaults__)

@@ -14,7 +14,9 @@ from engine.engine import Engine, EngineError, SnapshotError
 from engine.records import NEVER, OrderType, Side, Wants
 from engine.spec import StrategySpec
 from tests.builders import MINUTE, cut, make_engine, make_ticks
-from tests.properties.worlds import Chaos, Trace, World, go_on, make, run, wish, worlds
+from tests.properties.chaos import Chaos
+from tests.properties.drawing import worlds
+from tests.properties.worlds import Trace, World, go_on, make, run, wish
 
 
 def actor_of(engine: Engine, name: str) -> Chaos:
@@ -141,7 +143,7 @@ def test_restore_without_an_actors_state_says_whose_and_changes_nothing() -> Non
         def save(self) -> None:
             return None
 
-        bar = bars = tick = fill = order = timer = stop = load = start
+        bar = bars = tick = fill = order = timer = action = stop = load = start
 
     spec = make_engine().spec
     engine = Engine(spec, {"s": Forgetful()})  # type: ignore[dict-item]
@@ -199,7 +201,7 @@ def test_process_from_inside_an_actor_is_refused() -> None:
         def tick(self, slot: int) -> None:
             self.engine.process(make_ticks([(1, 10.0)]))
 
-        bar = bars = fill = order = timer = tick
+        bar = bars = fill = order = timer = action = tick
 
     spec = make_engine().spec
     spec = replace(spec, strategies=(replace(spec.strategies[0], wants=Greedy.wants),))

@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 from engine.engine import Engine, Events
-from engine.records import (
-    DAY,
-    NONE,
-    EventKind,
-    OrderType,
-    RowKind,
-    Side,
-    Status,
-    Ticks,
-    TimeInForce,
-)
+from engine.records import DAY, Code, EventKind, Side, Status
 from engine.spec import EngineSpec, InstrumentSpec
+from tests.properties.orderbook import Order, Orders
 
-# FIX 5.0, appendix D, cut down to the orders that exist here: None is the moment before the first event.
-LIVE = (Status.NEW, Status.PARTIALLY_FILLED)
-STEPS: dict[Status | None, tuple[Status, ...]] = {
-    None: (Status.PENDING_NEW, Status.NEW, Status.DENIED),
-    # cancels and expiries may reach an order that is still on its way
-    Status.PENDING_NEW: (Status.NEW, Status.PENDING_CANCEL, Status.CANCELED, Status.EXPIRED),
-    **dict.fromkeys(LIVE, (Status.PARTIALLY_FILLED, Status.FILLED, Status.PENDING_CANCEL, Status.CANCELED,
-                           Status.EXPIRED)),
-    Status.PENDING_CANCEL: (Status.PENDING_CANCEL, Status.FILLED, Status.CANCELED, Status.EXPIRED),
-}  # fmt: skip
-ENDED = (Status.FILLED, Status.CANCELED, Status.EXPIRED, Status.REJECTED, Status.DENIED)
+BY_ACTION = (Code.SPLIT, Code.DIVIDEND, Code.DELISTED)
+BY_TIME = (Code.INTEREST, Code.BORROW)
 
 
 @dataclass
@@ -44,28 +25,21 @@ class Slot:
     cost: int = 0
     realized: int = 0
     fees: int = 0
-
-
-@dataclass
-class Order:
-    """An order as its events tell it."""
-
-    first: dict[str, Any]
-    status: Status | None = None
-    lots: int = 0
-    cum: int = 0
-    notional: int = 0
-    fees: int = 0
-    exact_fee: Fraction = Fraction(0)
-
-    @property
-    def works(self) -> bool:
-        return self.status not in ENDED
+    income: int = 0
 
 
 def near(value: int, exact: Fraction) -> bool:
     """Whether a whole number is the exact one rounded, but for the noise of a few float64 operations before it."""
     return abs(value - exact) <= Fraction(1, 2) + abs(exact) / 2**50
+
+
+def share(cost: int, lots: int, of: int, told: int) -> int:
+    """The share of a cost (>= 0) that so many lots of all take, rounded down; `told`: what the engine says.
+
+    Where the product does not fit int64 the engine takes a float's floor: then it may be off by two units, and is taken.
+    """
+    exact = cost * lots // of
+    return told if (cost % of) * lots >= 9 * 10**18 and abs(told - exact) <= 2 else exact
 
 
 @dataclass
@@ -74,28 +48,40 @@ class Books:
 
     spec: EngineSpec
     cash: list[int] = field(default_factory=list)
+    deposits: Counter[int] = field(default_factory=Counter)
+    interest: Counter[int] = field(default_factory=Counter)
     slots: dict[tuple[int, int], Slot] = field(default_factory=dict)  # by strategy and instrument
-    orders: dict[int, Order] = field(default_factory=dict)
+    orders: Orders = field(default_factory=Orders)
     fills: list[dict[str, Any]] = field(default_factory=list)
+    # during a split: slots with a fraction of a lot -> (its share of the cost times its parts, the parts)
+    fractions: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    accrued: set[tuple[int, int, int]] = field(default_factory=set)
+    ts: int | None = None
 
     def __post_init__(self) -> None:
         self.cash = [round(a.cash * self.spec.scale(a.currency)) for a in self.spec.accounts]
 
-    def take(self, events: Events) -> None:
-        """Book a batch's events, one after the other."""
+    def take(self, events: Events, prices: Sequence[float] | None = None) -> None:
+        """Book a batch's events, one after the other; prices: the last before the batch, of one row."""
         for row in events.events:
             e = {name: row[name].item() for name in row.dtype.names}
-            if e["kind"] == EventKind.STATE:
+            assert self.ts is None or e["ts"] >= self.ts, "time never goes back"
+            self.ts = e["ts"]
+            if e["kind"] == EventKind.CASH:
+                self._cash(e, prices)
+            elif e["kind"] == EventKind.ACTION:
+                self._action(e)
+            elif e["kind"] in (EventKind.ORDER, EventKind.FILL):
+                order = self.orders.take(e)
+                if e["kind"] == EventKind.FILL:
+                    self._fill(order, e)
+                else:
+                    assert (e["last_lots"], e["last_notional"], e["last_fee"]) == (0, 0, 0)
+                assert (e["cum_lots"], e["notional"], e["fees"]) == (order.cum, order.notional, order.fees)
+                assert e["position"] == self.slot(e).lots
+            if e["kind"] != EventKind.ACTION:
                 assert e["cash"] == self.cash[e["account"]]
-                continue
-            order = self._step(e)
-            if e["kind"] == EventKind.FILL:
-                self._fill(order, e)
-            else:
-                assert (e["last_lots"], e["last_notional"], e["last_fee"]) == (0, 0, 0)
-            assert (e["cum_lots"], e["notional"], e["fees"]) == (order.cum, order.notional, order.fees)
-            assert e["cash"] == self.cash[e["account"]]
-            assert e["position"] == self.slot(e).lots
+        assert not self.fractions
 
     def slot(self, e: dict[str, Any]) -> Slot:
         """The slot of an event."""
@@ -105,31 +91,22 @@ class Books:
         """The instrument of an event."""
         return self.spec.instruments[e["instrument"]]
 
-    def _step(self, e: dict[str, Any]) -> Order:
-        status = Status(e["status"])
-        order = self.orders.get(e["order_id"])
-        if order is None:
-            assert e["order_id"] == max(self.orders, default=0) + 1
-            order = self.orders[e["order_id"]] = Order(e, lots=e["lots"])
-        assert status in STEPS.get(order.status, ()), f"order {e['order_id']}: {order.status} -> {status}"
-        order.status = status
-        same = ("order_seq", "submitted", "lots", "limit", "stop", "side", "type", "tif", "tag", "account",
-                "strategy", "instrument")  # fmt: skip
-        assert [e[n] for n in same] == [order.first[n] for n in same]
-        return order
+    def exact(self, k: int, lots: int, price: float) -> Fraction:
+        """What lots of instrument k are worth, in money units."""
+        spec = self.spec.instruments[k]
+        return Fraction(price) * lots * Fraction(str(spec.lot_size)) * self.spec.scale(spec.currency)
+
+    # -- fills ----------------------------------------------------------------------------------------------------
 
     def _fill(self, order: Order, e: dict[str, Any]) -> None:
         self.fills.append(e)
         spec, slot, lots, side = self.instrument(e), self.slot(e), e["last_lots"], e["side"]
         scale = self.spec.scale(spec.currency)
-        assert lots > 0
-        order.cum += lots
-        assert order.cum <= order.lots
-        assert (order.cum == order.lots) == (order.status == Status.FILLED)
+        margin = self.spec.accounts[e["account"]].margin is not None
 
         # money: the notional and the fees of the whole order are rounded once each
         notional = e["last_notional"]
-        assert near(notional, Fraction(e["last_px"]) * lots * Fraction(spec.lot_size) * scale)
+        assert near(notional, self.exact(e["instrument"], lots, e["last_px"]))
         order.notional += notional
         bps = Fraction(spec.maker_bps if e["maker"] else spec.taker_bps)
         order.exact_fee += (
@@ -140,121 +117,145 @@ class Books:
         assert near(fees, order.exact_fee) or (fees == least and order.exact_fee < least + 1)
         order.fees = fees
 
-        # what is sold takes its share of the cost out, rounded down; the last lot takes the rest
+        before = slot.lots
+        realized = self._book(slot, side, lots, notional, e["realized"])
+        assert e["realized"] == realized
+        slot.fees += e["last_fee"]
+        if e["reduce_only"]:
+            assert before * side < 0, "it grows a position"
+            assert slot.lots * side <= 0, "it flips a position"
+        cash = self.cash[e["account"]]
+        after = cash - side * notional - e["last_fee"]
+        self.cash[e["account"]] = after
+        if not margin:
+            assert slot.lots >= 0, "a cash account is never short"
+            # cash falls below zero in one way only: by a fee that is more than the sale brought
+            assert after >= 0 if side == Side.BUY else after >= min(cash, cash + notional - e["last_fee"])
+
+    @staticmethod
+    def _book(slot: Slot, side: int, lots: int, notional: int, told: int) -> int:
+        """Book lots bought or sold in a slot; the profit realised: what closes takes its share of the cost out."""
+        held = abs(slot.lots)
+        closing = min(lots, held) if slot.lots * side < 0 else 0
+        part = notional * closing // lots  # of the notional; the rest opens the other way, or adds
         realized = 0
-        if side == Side.SELL:
-            cost = slot.cost * lots // slot.lots
-            realized = notional - cost
-            slot.cost -= cost
-        else:
-            slot.cost += notional
+        if closing:
+            cost = share(abs(slot.cost), closing, held, part + side * told)
+            realized = -side * (part - cost)
+            slot.cost += side * cost
+        slot.cost += side * (notional - part)
         slot.lots += side * lots
         slot.realized += realized
-        slot.fees += e["last_fee"]
-        assert slot.lots >= 0, "a cash account is never short"
-        assert e["realized"] == realized
+        assert slot.lots or not slot.cost, "nothing is held, so it costs nothing"
+        return realized
 
-        before = self.cash[e["account"]]
-        after = before - side * notional - e["last_fee"]
-        self.cash[e["account"]] = after
-        # cash falls below zero in one way only: by a fee that is more than the sale brought
-        assert after >= 0 if side == Side.BUY else after >= min(before, before + notional - e["last_fee"])
+    # -- what is no fill ------------------------------------------------------------------------------------------
+
+    def _action(self, e: dict[str, Any]) -> None:
+        if e["code"] != Code.SPLIT:
+            return
+        ratio = Fraction(e["last_px"]).limit_denominator(10**6) / Fraction(e["stop"]).limit_denominator(10**6)
+        k = e["instrument"]
+        self.orders.split(k, ratio)
+        for key, slot in self.slots.items():
+            if key[1] != k:
+                continue
+            side = 1 if slot.lots > 0 else -1
+            whole = abs(slot.lots) * ratio.numerator // ratio.denominator
+            rest = abs(slot.lots) * ratio.numerator % ratio.denominator
+            if rest:
+                self.fractions[key] = (rest, abs(slot.lots) * ratio.numerator)
+            slot.lots = side * whole
+
+    def _cash(self, e: dict[str, Any], prices: Sequence[float] | None) -> None:
+        amount, code, a = e["last_notional"], Code(e["code"]), e["account"]
+        if e["status"] == Status.DENIED:
+            assert code in (Code.WITHDRAWAL, Code.DEPOSIT, Code.OVERFLOW)
+            return
+        if code in BY_TIME:
+            self._accrue(a, amount, code, e["ts"], prices)
+        self.cash[a] += amount
+        if code in BY_ACTION:
+            self._paid_for_holding(e, amount, code)
+        elif code in BY_TIME:
+            self.interest[a] += amount
+        else:
+            assert code == (Code.DEPOSIT if amount >= 0 else Code.WITHDRAWAL)
+            self.deposits[a] += amount
+            if amount < 0 and self.spec.accounts[a].margin is None:
+                assert self.cash[a] >= 0, "what is not there cannot be withdrawn"
+
+    def _paid_for_holding(self, e: dict[str, Any], amount: int, code: Code) -> None:
+        key, slot = (e["strategy"], e["instrument"]), self.slot(e)
+        if code == Code.SPLIT:
+            rest, parts = self.fractions.pop(key)
+            side = 1 if slot.cost > 0 else -1
+            told = side * (amount - e["realized"])
+            cost = side * share(abs(slot.cost), rest, parts, told)
+            slot.cost -= cost
+            slot.realized += amount - cost
+            assert e["realized"] == amount - cost
+        elif code == Code.DIVIDEND:
+            slot.income += amount
+        else:
+            side = -1 if slot.lots > 0 else 1
+            assert side * amount <= 0
+            assert e["realized"] == self._book(slot, side, abs(slot.lots), abs(amount), e["realized"])
+        assert e["position"] == slot.lots
+
+    def _accrue(self, a: int, amount: int, code: Code, ts: int, prices: Sequence[float] | None) -> None:
+        """A day's interest or borrow fee: once, at midnight, on what is held."""
+        key = (a, int(code), ts // DAY)
+        assert ts % DAY == 0
+        assert key not in self.accrued, "once a day"
+        self.accrued.add(key)
+        margin = self.spec.accounts[a].margin
+        assert margin is not None
+        if prices is None:
+            return
+        held: Counter[int] = Counter()
+        for (strategy, k), slot in self.slots.items():
+            if self.account_of(strategy) == a:
+                held[k] += slot.lots
+        shorts = sum((self.exact(k, -lots, prices[k]) for k, lots in held.items() if lots < 0), Fraction(0))
+        if code == Code.BORROW:
+            exact = -shorts * Fraction(margin.borrow_rate) / 365
+        else:
+            free = self.cash[a] - shorts
+            exact = free * Fraction(margin.credit_rate if free > 0 else margin.debit_rate) / 365
+        assert abs(amount - exact) <= 1 + abs(exact) / 2**50
+
+    def account_of(self, strategy: int) -> int:
+        """The account of a strategy; the operators come last, one an account."""
+        names = [account.name for account in self.spec.accounts]
+        n = len(self.spec.strategies)
+        return strategy - n if strategy >= n else names.index(self.spec.strategies[strategy].account)
+
+    # -- the engine's own -----------------------------------------------------------------------------------------
 
     def agree_with(self, engine: Engine) -> None:
-        """The engine's state is what the events said, to the last unit."""
+        """The engine's ledger and orders are what the events said, to the last unit."""
         s = engine.state
-        assert int(s.clock[0].faults) == 0
-        live = [s.orders[place] for place in engine.live_orders()]
-        assert sorted(int(o.id) for o in live) == sorted(i for i, o in self.orders.items() if o.works)
-        leaves: Counter[tuple[int, int]] = Counter()
-        reserved: Counter[int] = Counter()
-        for o in live:
-            mine = self.orders[int(o.id)]
-            assert (int(o.cum_lots), Status(int(o.status))) == (mine.cum, mine.status)
-            assert int(o.reserved) >= 0
-            assert int(o.reserved) == 0 or o.side == Side.BUY
-            leaves[int(o.slot), int(o.side)] += mine.lots - mine.cum
-            reserved[int(o.account)] += int(o.reserved)
+        self.orders.agree_with(engine)
         held: Counter[tuple[int, int]] = Counter()
-        working: Counter[tuple[int, int, int]] = Counter()
         sums: Counter[tuple[int, str]] = Counter()
-        for i, slot in enumerate(s.slots):
+        for slot in s.slots:
             key = (int(slot.strategy), int(slot.instrument))
-            mine_ = self.slots.get(key, Slot())
-            theirs = Slot(*(int(slot[n]) for n in ("lots", "cost", "realized", "fees")))
-            assert theirs == mine_, key
-            assert (int(slot.working_buy), int(slot.working_sell)) == (leaves[i, 1], leaves[i, -1])
-            assert int(slot.working_sell) <= theirs.lots, "what is for sale is there"
+            theirs = Slot(*(int(slot[n]) for n in ("lots", "cost", "realized", "fees", "income")))
+            assert theirs == self.slots.get(key, Slot()), key
             account = int(slot.account)
             held[account, key[1]] += theirs.lots
-            working[account, key[1], 1] += leaves[i, 1]
-            working[account, key[1], -1] += leaves[i, -1]
-            for name in ("cost", "realized", "fees"):
+            for name in ("cost", "realized", "fees", "income"):
                 sums[account, name] += int(slot[name])
         for h in s.holdings:
-            key = (int(h.account), int(h.instrument))
-            assert int(h.lots) == held[key]
-            assert (int(h.working_buy), int(h.working_sell)) == (working[*key, 1], working[*key, -1])
+            assert int(h.lots) == held[int(h.account), int(h.instrument)]
         for a, account in enumerate(s.accounts):
             assert int(account.cash) == self.cash[a]
             assert int(account.cash) + sums[a, "cost"] == (
-                int(account.initial) + int(account.realized) - int(account.fees)
-            )
-            assert (int(account.realized), int(account.fees)) == (sums[a, "realized"], sums[a, "fees"])
-            assert int(account.reserved) == reserved[a]
-            mine_orders = [o for o in self.orders.values() if o.first["account"] == a]
-            assert int(account.orders) == len(mine_orders)
+                int(account.initial) + int(account.realized) - int(account.fees) + int(account.income)
+                + int(account.interest) + int(account.deposits)
+            )  # fmt: skip
+            for name in ("realized", "fees", "income"):
+                assert int(account[name]) == sums[a, name]
+            assert (int(account.interest), int(account.deposits)) == (self.interest[a], self.deposits[a])
             assert int(account.fills) == sum(f["account"] == a for f in self.fills)
-            denied = Counter(o.first["code"] for o in mine_orders if o.status == Status.DENIED)
-            n_codes = len(s.denied) // len(s.accounts)
-            assert {c: int(n) for c, n in enumerate(s.denied[a * n_codes : (a + 1) * n_codes]) if n} == denied
-
-
-def check_fills(books: Books, tape: Ticks, after_fill: set[int]) -> None:
-    """Each fill happened on a row that may fill it, after its order was decided, at a price that the rules allow."""
-    taken: Counter[tuple[int, int]] = Counter()
-    for e in books.fills:
-        spec, order = books.instrument(e), books.orders[e["order_id"]].first
-        row, px, side = e["seq"], e["last_px"], e["side"]
-        assert row >= e["order_seq"] + (e["order_id"] in after_fill)
-        assert e["ts"] >= e["submitted"] + spec.latency_ns
-        assert tape.instrument[row] == e["instrument"]
-        assert tape.ts_recv[row] <= e["ts"]
-        kind = RowKind(tape.flags[row] & 15)
-        price = float(tape.price[row])
-        before = _price_before(tape, row, e["instrument"])
-        assert kind != RowKind.TIMER
-        if e["type"] == OrderType.MARKET:
-            assert kind != RowKind.EXTREME
-            assert px == price if not spec.slippage_value else (px - price) * side >= 0
-        elif e["type"] == OrderType.LIMIT:
-            assert (e["limit"] - px) * side >= 0, "never worse than the limit"
-            if kind == RowKind.PRINT or before is None:
-                assert px == price
-            else:
-                assert min(before, price) <= px <= max(before, price)
-            if not spec.fill_at_touch:
-                assert px != price or price != e["limit"]
-        elif spec.participation == 0.0:  # else the rest of a triggered stop works on as a market order
-            assert (px - e["stop"]) * side >= 0, "a stop costs at least its price"
-        if e["tif"] == TimeInForce.IOC:
-            assert e["cum_lots"] == e["last_lots"], "one row fills it, or none"
-        if e["tif"] == TimeInForce.DAY:
-            days = {
-                (f["ts"] - spec.day_offset_ns) // DAY for f in books.fills if f["order_id"] == e["order_id"]
-            }
-            assert len(days) == 1
-        if spec.participation > 0.0:
-            taken[row, e["account"]] += e["last_lots"]
-            bound = spec.participation * float(tape.size[row]) / spec.lot_size
-            assert taken[row, e["account"]] <= np.floor(bound * (1 + 1e-12))
-        assert order["observation"] == NONE or order["order_id"] == e["order_id"]
-
-
-def _price_before(tape: Ticks, row: int, instrument: int) -> float | None:
-    """The instrument's price before the row, on a tape whose every row counts."""
-    for i in range(row - 1, -1, -1):
-        good = tape.instrument[i] == instrument and (tape.flags[i] & 15) != RowKind.TIMER
-        if good and 0 < tape.price[i] < np.inf and 0 <= tape.size[i] < np.inf:
-            return float(tape.price[i])
-    return None

@@ -11,10 +11,19 @@ from hypothesis import strategies as st
 
 from engine.engine import Engine
 from engine.ledger import MONEY_LIMIT
-from engine.records import Code, EventKind, OrderType, RowKind, Side, Slippage, Status, TimeInForce
-from engine.spec import AccountSpec, EngineSpec, InstrumentSpec, LimitsSpec, SpecError, StrategySpec
+from engine.records import DAY, Code, EventKind, OrderType, RowKind, Side, Slippage, Status, TimeInForce
+from engine.spec import (
+    AccountSpec,
+    EngineSpec,
+    InstrumentSpec,
+    LimitsSpec,
+    MarginSpec,
+    SpecError,
+    StrategySpec,
+)
 from tests.builders import MINUTE, make_engine, make_ticks, order, read, statuses
 from tests.properties.books import Books
+from tests.properties.structure import check_structure
 
 prices = st.sampled_from((1e-12, 1e-8, 0.01, 1.0, 100.0, 1e6, 1e9, 1e12, 1e15, 1e17, 1e300))
 sizes = st.sampled_from((0.0, 1e-8, 1.0, 1e9, 1e17, 1e300))
@@ -24,21 +33,28 @@ amounts = st.one_of(
 )
 
 
-@settings(max_examples=200)
+rows = st.tuples(prices, sizes, st.sampled_from((RowKind.PRINT, RowKind.CLOSE)))
+actions = st.tuples(
+    st.one_of(prices, st.sampled_from((2.0, 3.0, 1e9, 1e18, -1.0, np.nan, np.inf))),
+    st.one_of(sizes, st.sampled_from((3.0, 1e9, -1.0, np.nan, np.inf))),
+    st.sampled_from((RowKind.SPLIT, RowKind.DIVIDEND, RowKind.SYMBOL, RowKind.CASH, RowKind.DELISTING)),
+)
+
+
+@settings(max_examples=300)
 @given(
     st.sampled_from((1e-8, 1e-4, 1.0, 1e6)),
     st.sampled_from((0.0, 1e-6, 1.0, 1e6, 9e9)),
     st.sampled_from(((0.0, 0.0, 0.0), (10.0, 0.0, 0.0), (0.0, 0.01, 0.0), (1e4, 1e3, 1e6))),
     st.sampled_from((0.0, 1e-6, 1.0)),
+    st.sampled_from((None, None, MarginSpec(4.0, 0.1, 50.0, 50.0, 50.0), MarginSpec(1000.0, 0.0))),
     st.sampled_from(
         (LimitsSpec(), LimitsSpec(resize=True, max_gross=0.5), LimitsSpec(max_order_notional=1e6))
     ),
-    st.lists(
-        st.tuples(prices, sizes, st.sampled_from((RowKind.PRINT, RowKind.CLOSE))), min_size=1, max_size=10
-    ),
+    st.lists(st.one_of(rows, rows, actions), min_size=1, max_size=12),
     st.lists(
         st.tuples(
-            st.integers(0, 9),
+            st.integers(0, 11),
             st.sampled_from(tuple(Side)),
             amounts,
             st.sampled_from(tuple(OrderType)),
@@ -46,6 +62,7 @@ amounts = st.one_of(
         ),
         max_size=10,
     ),
+    st.lists(st.tuples(st.integers(0, 11), st.integers(-(2**63), 2**63 - 1)), max_size=2),
     st.sampled_from(tuple(Slippage)),
 )
 def test_amounts_of_any_size_balance_exactly_or_are_refused(
@@ -53,9 +70,11 @@ def test_amounts_of_any_size_balance_exactly_or_are_refused(
     cash: float,
     fees: tuple[float, float, float],
     participation: float,
+    margin: MarginSpec | None,
     limits: LimitsSpec,
     rows: list[tuple[float, float, RowKind]],
     orders: list[tuple[int, Side, int, OrderType, float]],
+    deposits: list[tuple[int, int]],
     slippage: Slippage,
 ) -> None:
     spec = EngineSpec(
@@ -74,18 +93,28 @@ def test_amounts_of_any_size_balance_exactly_or_are_refused(
                 fill_at_touch=True,
             ),
         ),
-        (AccountSpec("a", cash, limits=limits),),
+        (AccountSpec("a", cash, limits=limits, margin=margin),),
         (StrategySpec("s", "a", ("A",), MINUTE),),
     )
     engine = Engine(spec)
     books = Books(spec)
+    last = 0.0
     for i, (price, size, kind) in enumerate(rows):
+        for at, amount in deposits:
+            if at == i:
+                engine.deposit("a", amount)
         for at, side, lots, type_, level in orders:
             if at == i:
-                limit, stop = (level if type_ == t else 0.0 for t in (OrderType.LIMIT, OrderType.STOP))
-                engine.submit(0, side, lots, type_, TimeInForce.GTC, limit, stop)
-        books.take(engine.process(make_ticks([(i * MINUTE, price, size, 0, kind)])))
+                limit = level if type_ in (OrderType.LIMIT, OrderType.STOP_LIMIT) else 0.0
+                stop = level if type_ in (OrderType.STOP, OrderType.STOP_LIMIT) else 0.0
+                trail = level if type_ == OrderType.TRAILING_STOP else 0.0
+                engine.submit(0, side, lots, type_, TimeInForce.GTC, limit, stop, trail=trail)
+        # a row each six hours: interest accrues
+        books.take(engine.process(make_ticks([(i * DAY // 4, price, size, 0, kind)])), [last])
         books.agree_with(engine)
+        check_structure(engine)
+        last = float(engine.state.instruments[0].price)
+        assert abs(int(engine.state.accounts[0].cash)) < 2**62
 
 
 def test_order_of_more_lots_than_float_holds_exactly_is_denied() -> None:

@@ -6,21 +6,37 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from engine.engine import Engine, Events
+from engine.orders import TRANSITIONS
 from engine.records import EventKind, Status
-from tests.properties.books import STEPS, Books, check_fills
-from tests.properties.worlds import Chaos, World, go_on, make, worlds
+from tests.properties.books import Books
+from tests.properties.chaos import Chaos
+from tests.properties.drawing import worlds
+from tests.properties.fillrules import check_fills
+from tests.properties.orderbook import STEPS
+from tests.properties.worlds import World, go_on, make
 
 
 def follow(world: World) -> None:
     """Run the world and check each of its events and fills."""
     engine = make(world)
-    trace = go_on(world, engine, 0)
     books = Books(world.spec)
-    for part in trace.parts:
-        books.take(part)
-    books.agree_with(engine)
+    prices: list[list[float]] = []
+    opened: list[list[int]] = []
+
+    def look(engine: Engine) -> None:
+        prices.append([float(i.price) for i in engine.state.instruments])
+        opened.append([int(i.ts) for i in engine.state.instruments])
+
+    def step(engine: Engine, events: Events, _first: int, _end: int) -> None:
+        books.take(events)
+        books.agree_with(engine)
+        look(engine)
+
+    look(engine)
+    go_on(world, engine, 0, range(world.rows), step)
     after_fill = {i for actor in engine.actors.values() if isinstance(actor, Chaos) for i in actor.after_fill}
-    check_fills(books, world.tape, after_fill)
+    check_fills(books, world.tape, prices, opened, after_fill)
 
 
 @settings(max_examples=150)
@@ -40,7 +56,7 @@ def test_fills_of_any_order_in_a_long_world_come_later_at_a_price_that_the_rules
 @given(worlds())
 def test_first_event_of_any_order_of_a_strategy_carries_its_observation(world: World) -> None:
     trace = go_on(world, make(world), 0)
-    seen: set[int] = set()
+    seen: set[int] = {0}  # 0: an event of no order
     for part in trace.parts:
         used = []
         for e in part.events:
@@ -56,12 +72,11 @@ def test_first_event_of_any_order_of_a_strategy_carries_its_observation(world: W
 
 
 def test_table_of_states_is_the_one_of_fix() -> None:
-    from engine.orders import TRANSITIONS
-
     mine = np.zeros((len(Status), len(Status)), bool)
     for before, after in STEPS.items():
         if before is not None:
             mine[before, list(after)] = True
-    # verdicts of the gate and the broker, which are given before the first event is told
-    mine[Status.PENDING_NEW, [Status.DENIED, Status.REJECTED]] = True
+    mine[Status.PENDING_NEW, Status.DENIED] = (
+        True  # the gate's verdict, which is given before the first event
+    )
     assert (mine == TRANSITIONS).all()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine.engine import Engine
 from engine.records import Code, OrderType, Side, Status
 from engine.spec import AccountSpec, EngineSpec, InstrumentSpec, MarginSpec, StrategySpec
-from tests.builders import MINUTE, order
+from tests.builders import MINUTE, USD, fills, make_engine, make_ticks, order
 from tests.stories.accounts import assert_books, ended, pay, refused, venue
 from tests.stories.desk import cash, code_of, filled, row
 
@@ -230,3 +230,15 @@ def test_resting_orders_of_fractional_lots_set_aside_what_they_cost() -> None:
     assert cash(engine) == 1_000_000_000 - 499_999_900
     assert (engine.state.accounts[0].reserved, refused(engine)) == (0, 0)
     assert_books(engine)
+
+
+def test_position_of_more_than_half_of_all_lots_can_be_closed() -> None:
+    # 6e15 lots of 1e-8 at 0.04: closing them takes 6e15 more, which together are beyond 2^53, though nothing is left
+    engine = make_engine(cash=1e8, lot_size=1e-8)
+    engine.process(make_ticks([(0, 0.04)]))
+    engine.submit(0, Side.BUY, 6 * 10**15)
+    engine.process(make_ticks([(1, 0.04)]))
+    engine.submit(0, Side.SELL, 6 * 10**15)
+    events = engine.process(make_ticks([(2, 0.04)]))
+    assert fills(events) == [(2, -1, 6 * 10**15, 0.04)]
+    assert engine.state.accounts[0].cash == 10**8 * USD
