@@ -67,7 +67,7 @@ def cancel_order(s: State, place: int, code: int) -> bool:
 def cancel_chain(s: State, k: int, account: int, strategy: int, side: int, code: int, then_sell: Any) -> None:
     """Cancel the live orders in instrument k of an account, a strategy or a side; NONE, and 0 of a side, are any.
 
-    Orders that liquidate the account are left.
+    Orders that flatten or liquidate an account are left: they close what there is.
 
     Reduce-only orders have no side here: they close what there is. then_sell=1: what the orders leave unsold when they
     have ended is sold.
@@ -83,7 +83,7 @@ def cancel_chain(s: State, k: int, account: int, strategy: int, side: int, code:
             (account == NONE or order.account == account)
             and (strategy == NONE or s.slots[order.slot].strategy == strategy)
             and (side == 0 or (order.side == side and not order.reduce_only))
-            and order.code != Code.LIQUIDATION
+            and order.exit != 2
         ):
             order.then_sell = max(order.then_sell, then_sell)
             cancel_order(s, place, code)

@@ -61,17 +61,18 @@ def any_terms(engine: Engine, slot: int, dice: Dice, side: Side, lots: int) -> T
     tif = dice.pick(*(TIFS_OF_STOPS if type_ >= OrderType.STOP and sensibly else TIFS))
     limit = stop = trail = 0.0
     kind = Trail.AMOUNT
-    if type_ in (OrderType.LIMIT, OrderType.STOP_LIMIT):
-        limit = price_near(engine, slot, dice.roll(9) - 4)
+    offset = dice.roll(9) - 4
     if type_ in (OrderType.STOP, OrderType.STOP_LIMIT):
-        stop = price_near(engine, slot, dice.roll(9) - 4)
+        stop = price_near(engine, slot, offset)
+    if type_ in (OrderType.LIMIT, OrderType.STOP_LIMIT):
+        limit = price_near(engine, slot, offset + (side * (dice.roll(8) - 1) if stop else 0))
     if type_ == OrderType.TRAILING_STOP:
         kind = Trail(dice.roll(2))
         tick = float(engine.state.instruments[engine.state.slots[slot].instrument].tick_size)
         trail = dice.pick(0.001, 0.02, 0.3) if kind == Trail.PERCENT else dice.pick(1, 3, 2.5) * tick
     expires = NEVER
     if tif == TimeInForce.GTD:
-        expires = max(engine.now, 0) + dice.pick(1, 20 * SECOND, 90 * SECOND)
+        expires = max(engine.now, 0) + dice.pick(1, 20 * SECOND, 90 * SECOND, 200 * SECOND)
     return Terms(
         side, type_, tif, lots, dice.roll(100), limit, stop, trail, kind, expires,
         post_only=dice.roll(4) == 0 and type_ == OrderType.LIMIT,

@@ -7,7 +7,7 @@ import pytest
 from engine.engine import Engine
 from engine.records import DAY, Code, EventKind, Side, TradingState
 from engine.spec import LimitsSpec
-from tests.builders import make_bars, order, read, timer_at
+from tests.builders import make_bars, make_engine, make_ticks, order, read, timer_at
 from tests.stories.desk import at, code_of, filled, opened, own, prints, row
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -152,3 +152,14 @@ def test_account_without_stops_is_never_switched() -> None:
 def test_time_alone_does_not_halt() -> None:
     engine = holding(100, stop_daily_loss=0.25)
     assert switches(read(engine.process(timer_at(3 * DAY)))) == []
+
+
+def test_halt_after_a_flatten_leaves_the_order_that_closes() -> None:
+    engine = make_engine()
+    engine.process(make_ticks([(0, 10.0)]))
+    engine.submit(0, Side.BUY, 10)
+    engine.process(make_ticks([(1, 10.0)]))
+    engine.flatten("a")
+    engine.set_trading_state("a", TradingState.HALTED)
+    engine.process(make_ticks([(2, 10.0)]))
+    assert engine.state.slots[0].lots == 0
