@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from engine.policies import Policy
 from engine.records import (
-    DAY,
     SECOND,
     TICK_DTYPES,
     BarKind,
@@ -291,6 +290,3 @@ def _random_wish(rng: random.Random, spec: EngineSpec) -> tuple[Any, ...]:
     if what == "state":
         return what, account.name, rng.choice((TradingState.ACTIVE, *TradingState))
     return "flatten", account.name
-
-
-assert BEGIN % DAY == DAY - 4 * MINUTE

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.records import DAY, NEVER, OrderType, RowKind, Side, Ticks, TimeInForce
+from engine.records import DAY, NEVER, OrderType, RowKind, Ticks, TimeInForce
 from engine.spec import EngineSpec, InstrumentSpec
 from tests.properties.books import Books
 
@@ -102,6 +102,3 @@ def session_at(spec: EngineSpec, instrument: InstrumentSpec, ts: int) -> tuple[i
         if ts < end:
             return start, end
     return NEVER, NEVER
-
-
-assert Side.BUY == -Side.SELL == 1

@@ -75,7 +75,7 @@ def _check_book(s: Any, k: int, chain: list[int]) -> None:
     for place in chain:
         order = s.orders[place]
         active = order.arrival > 0
-        assert active == (order.active_from == NEVER and (order.arrival > 0))
+        assert not active or order.active_from == NEVER
         rests = active and order.tif != TimeInForce.AT_THE_CLOSE
         assert rests == (place in where), "an active order is somewhere, another is nowhere"
         assert order.book == where.get(place, NOWHERE)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from engine.engine import Engine, Events
-from engine.records import Code, EventKind
+from engine.records import NEVER, Code, EventKind
 from tests.properties.books import Books
 from tests.properties.drawing import worlds
 from tests.properties.structure import check_structure
@@ -57,18 +57,47 @@ def test_equity_through_a_split_is_the_same_to_the_unit(world: World) -> None:
     run(world, range(world.rows), step)
 
 
+@settings(max_examples=60)
+@given(worlds())
+def test_equity_of_each_sample_is_cash_and_holdings_at_the_last_prices(world: World) -> None:
+    books = Books(world.spec)
+    prices = [0.0] * len(world.spec.instruments)
+
+    def step(engine: Engine, events: Events, _first: int, _end: int) -> None:
+        # a bar that time closes is sampled before the row is matched, one that the row closes after it
+        nonlocal prices
+        before, prices = prices, [float(i.price) for i in engine.state.instruments]
+        told = []  # what each sample could be: after each event, with its time
+        accounts = range(len(world.spec.accounts))
+        for i in range(len(events.events) + 1):
+            if i:
+                books.take(Events(events.events[i - 1 : i], events.observations, events.equity))
+            now = -1 if i == 0 else int(events.events[i - 1]["ts"])
+            told.append((now, [books.cash[a] for a in accounts], [books.held(a) for a in accounts]))
+        for sample in events.equity:
+            a, ts = int(sample["account"]), int(sample["ts"])
+            possible = {
+                (cash[a], cash[a] + sum(value(engine, k, lots, at[k]) for k, lots in held[a].items()))
+                for (now, cash, held), then in zip(told, [*(t for t, *_ in told[1:]), NEVER], strict=True)
+                for at in (before, prices)
+                if now <= ts <= then
+            }
+            assert (int(sample["cash"]), int(sample["equity"])) in possible
+
+    run(world, range(world.rows), step)
+
+
 def equity_of(engine: Engine, a: int) -> int:
     """Cash and holdings at the last prices, as the engine measures them, in plain Python."""
     s = engine.state
-    total = int(s.accounts[a].cash)
-    for h in s.holdings:
-        if h.account == a:
-            i = s.instruments[h.instrument]
-            per = float(i.lots_per_money)
-            value = (
-                float(i.price) * int(h.lots) / per
-                if per > 1
-                else float(i.price) * (int(h.lots) * float(i.money_per_lot))
-            )
-            total += round(value)
-    return total
+    held = [(int(h.instrument), int(h.lots)) for h in s.holdings if h.account == a]
+    return int(s.accounts[a].cash) + sum(
+        value(engine, k, lots, float(s.instruments[k].price)) for k, lots in held
+    )
+
+
+def value(engine: Engine, k: int, lots: int, price: float) -> int:
+    """What lots are worth at a price, in money units, half to even."""
+    i = engine.state.instruments[k]
+    per = float(i.lots_per_money)
+    return round(price * lots / per if per > 1 else price * (lots * float(i.money_per_lot)))
