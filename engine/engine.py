@@ -190,7 +190,7 @@ class Engine:
             self._clock["accrual_due"] = (int(ticks.ts_recv[0]) // DAY + 1) * DAY
             self._timers_changed()
         self._ticks = ticks
-        self._columns = tuple(memoryview(c) for c in ticks) if self.actors else ()  # type: ignore[arg-type]
+        self._columns = tuple(memoryview(c) for c in ticks) if self.actors else ()  # type: ignore[arg-type] # numpy arrays are buffers
         self._row[0] = 0
         if self._kernel.compiled:
             fill_ticks(self._table, ticks)

@@ -140,13 +140,9 @@ def link_pair(s: State, first: int, second: int) -> None:
 
 @jit
 def link_child(s: State, parent: int, child: int) -> None:
-    """Let the parent's fills release the child; before it is accepted."""
+    """Let the parent's fills release the child, all of which is held; before it is accepted."""
     order = s.orders[child]
     order.parent = parent
     order.parent_id = s.orders[parent].id
-    order.reduce_only = 1
-    order.side = -s.orders[parent].side
-    order.lots = s.orders[parent].lots
-    order.held_lots = order.lots
     if s.orders[parent].children == NONE:
         s.orders[parent].children = child

@@ -123,7 +123,7 @@ def submit_bracket(s: State, slot_index: int, children: int) -> int:
 
 @jit
 def _judge_child(s: State, parent: Any, place: int) -> int:
-    """Whether a child makes sense: it can only reduce what its parent buys or sells."""
+    """Make an order the child of a bracket, which can only reduce what its parent buys or sells, and see if it makes sense."""
     order = s.orders[place]
     order.side = -parent.side
     order.lots = parent.lots

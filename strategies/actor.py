@@ -167,7 +167,7 @@ class PythonActor:
 
     def _newest(self, slot: int) -> Bar:
         series, first, mask, name = self._places[slot]
-        return Bar(*self._bar_values(first + ((self._closed[series] - 1) & mask)), name)  # type: ignore[call-arg]
+        return Bar(*self._bar_values(first + ((self._closed[series] - 1) & mask)), name)  # type: ignore[call-arg] # a tuple as long as the fields
 
     def _ask(self, callback: str, *args: Any, instrument: str = "") -> Any:
         try:

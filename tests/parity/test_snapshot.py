@@ -146,7 +146,7 @@ def test_restore_without_an_actors_state_says_whose_and_changes_nothing() -> Non
         bar = bars = tick = fill = order = timer = action = stop = load = start
 
     spec = make_engine().spec
-    engine = Engine(spec, {"s": Forgetful()})  # type: ignore[dict-item]
+    engine = Engine(spec, {"s": Forgetful()})  # type: ignore[dict-item] # an Actor as far as the engine asks it
     engine.process(make_ticks([(0, 10.0)]))
     before = engine.state_hash()
     with pytest.raises(SnapshotError, match="s: give the strategy state_dict"):
@@ -205,7 +205,7 @@ def test_process_from_inside_an_actor_is_refused() -> None:
 
     spec = make_engine().spec
     spec = replace(spec, strategies=(replace(spec.strategies[0], wants=Greedy.wants),))
-    engine = Engine(spec, {"s": Greedy()})  # type: ignore[dict-item]
+    engine = Engine(spec, {"s": Greedy()})  # type: ignore[dict-item] # an Actor as far as the engine asks it
     engine.start()
     with pytest.raises(EngineError, match="from inside an actor"):
         engine.process(make_ticks([(0, 10.0)]))

@@ -23,7 +23,7 @@ TICK = 0.01
 def two_accounts(**instrument: object) -> Engine:
     return Engine(
         EngineSpec(
-            (InstrumentSpec("A", **instrument),),  # type: ignore[arg-type]
+            (InstrumentSpec("A", **instrument),),  # type: ignore[arg-type] # values of several types
             (AccountSpec("a", 1e6), AccountSpec("b", 1e6)),
             (StrategySpec("s", "a", ("A",), MINUTE), StrategySpec("t", "b", ("A",), MINUTE)),
         )

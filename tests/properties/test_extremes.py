@@ -214,7 +214,7 @@ def test_part_of_a_position_whose_share_is_a_whole_number_takes_exactly_that() -
 )  # fmt: skip
 def test_instrument_with_a_number_that_is_none_is_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(SpecError, match=name):
-        EngineSpec((InstrumentSpec("A", **{name: value}),), (), ()).check()  # type: ignore[arg-type]
+        EngineSpec((InstrumentSpec("A", **{name: value}),), (), ()).check()  # type: ignore[arg-type] # a value of any type is the test
 
 
 @pytest.mark.parametrize("cash", [-1.0, np.nan, np.inf, 1e10])

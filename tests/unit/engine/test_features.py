@@ -139,7 +139,7 @@ ORACLES: dict[str, tuple[Callable[[Bars], Any], int]] = {
     "bb_position": (lambda b: _bb(b, 20, 2.0), 19),
     "bb_position_10_1.5": (lambda b: _bb(b, 10, 1.5), 9),
     "volume_z_20": (lambda b: _volume_z(b, 20), 19),
-    **{f"realized_vol_{n}": (lambda b, n=n: _realized_vol(b, n), n) for n in (1, 2, 3, 7, 15, 20)},  # type: ignore[misc]
+    **{f"realized_vol_{n}": (lambda b, n=n: _realized_vol(b, n), n) for n in (1, 2, 3, 7, 15, 20)},  # type: ignore[misc] # mypy cannot infer a lambda with a default
 }
 # What a value is made of: the differences that it is taken of cancel, and the oracle is no more exact than they are.
 PARTS: dict[str, Callable[[Bars], Any]] = {

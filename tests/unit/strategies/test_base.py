@@ -44,7 +44,7 @@ def test_misspelt_callback_is_refused_with_the_right_name() -> None:
 
 def test_async_callback_is_refused() -> None:
     class Waiting(Strategy):
-        async def on_bar(self, ctx, bar): ...  # type: ignore[override]
+        async def on_bar(self, ctx, bar): ...  # type: ignore[override] # which is what is refused
 
     with pytest.raises(StrategyLoadError, match="on_bar is async"):
         wants_of(Waiting)

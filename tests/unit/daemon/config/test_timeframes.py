@@ -102,8 +102,8 @@ def test_further_timeframes_reach_the_engine_in_ns_and_the_class_as_they_are_wri
     assert strategy.also == (HOUR, 24 * HOUR)
     assert strategy.features == ("sma_5", "close", f"sma_3@{HOUR}", f"sma_3@{HOUR}", f"rsi_14@{24 * HOUR}")
     assert not strategy.cancel_on_disconnect
-    assert actor.timeframes == ("60m", "1d")  # type: ignore[attr-defined]
-    assert actor.features == ("sma_5", "close", "sma_3@60m", "sma_3@1h", "rsi_14@1d")  # type: ignore[attr-defined]
+    assert actor.timeframes == ("60m", "1d")  # type: ignore[attr-defined] # of the PythonActor that it is
+    assert actor.features == ("sma_5", "close", "sma_3@60m", "sma_3@1h", "rsi_14@1d")  # type: ignore[attr-defined] # of the PythonActor that it is
     assert sorted(build(spec).series["timeframe"]) == [HOUR // 12, HOUR, 24 * HOUR]
     assert yaml.safe_load(complete(config))["accounts"][0]["strategies"][0]["timeframes"] == ["60m", "1d"]
 

@@ -269,7 +269,7 @@ def test_file_that_is_not_recognised_is_refused_with_what_to_write(
     tmp_path: Path, text: str, more: dict[str, object], message: str
 ) -> None:
     with pytest.raises(DataError) as refused:
-        read_bars(tmp_path, text, **{"bar_ns": DAY, **more})  # type: ignore[arg-type]
+        read_bars(tmp_path, text, **{"bar_ns": DAY, **more})  # type: ignore[arg-type] # values of several types
     assert str(refused.value) == f"{tmp_path}/{message}"
 
 
