@@ -102,7 +102,7 @@ class Columns:
         self._instruments = [i.name for i in spec.instruments]
         self._symbols = pa.array([name for i in spec.instruments for name in i.symbols], pa.string())
         self._first_symbol = np.cumsum([0] + [len(i.symbols) for i in spec.instruments])
-        self._widths = np.array([len(s.features) for s in spec.strategies] + [0] * len(spec.accounts))
+        self._widths = np.array([len(s.observation) for s in spec.strategies] + [0] * len(spec.accounts))
         self._money_per_lot = np.array([spec.scale(i.currency) * i.lot_size for i in spec.instruments])
         # a lot of 0.1 is divided by 10: 3 lots are 0.3 units, where 3 * 0.1 is a little more
         lot_size = np.array([i.lot_size for i in spec.instruments])

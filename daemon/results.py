@@ -39,8 +39,8 @@ class ResultFiles:
 
     def __init__(self, folder: Path, spec: EngineSpec) -> None:
         columns = Columns(spec)
-        self._states = OrderStates(max((len(s.features) for s in spec.strategies), default=0))
-        features = json.dumps({s.name: s.features for s in spec.strategies})
+        self._states = OrderStates(max((len(s.observation) for s in spec.strategies), default=0))
+        features = json.dumps({s.name: s.observation for s in spec.strategies})
         self._orders = RowGroups(folder / "orders.parquet", ORDERS, columns.orders, {"features": features})
         self._equity = RowGroups(folder / "equity.parquet", EQUITIES, columns.equity)
         self._by_kind = {
@@ -166,7 +166,7 @@ class ResultHash:
 
     def __init__(self, spec: EngineSpec) -> None:
         self._events, self._observed, self._equity = (hashlib.blake2b(digest_size=16) for _ in range(3))
-        self._widths = np.array([len(s.features) for s in spec.strategies] + [0] * len(spec.accounts))
+        self._widths = np.array([len(s.observation) for s in spec.strategies] + [0] * len(spec.accounts))
 
     def add(self, out: Events) -> None:
         """Take in what a batch caused."""

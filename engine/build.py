@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from engine.features import AccountFeature, FeatureKind, FeatureSpec, parse_feature
-from engine.policies import Policy
 from engine.records import (
     DAY,
     N_CODES,
@@ -68,6 +67,13 @@ def worth(instrument: Any, lots: int, price: float) -> float:
     return float(price * (lots * instrument.money_per_lot))
 
 
+def begin_accrual(state: State, ts: int) -> None:
+    """Let interest accrue from the first midnight after the first row, ns UTC, on."""
+    c = state.clock[0]
+    c.accrual_due = (ts // DAY + 1) * DAY
+    c.due = min(c.due, c.accrual_due)
+
+
 def build(spec: EngineSpec) -> State:
     """The state of a new engine."""
     spec.check()
@@ -126,7 +132,7 @@ def build(spec: EngineSpec) -> State:
             f = features[len(feature_index)]
             f.kind, f.n1, f.n2, f.n3, f.x = feature.kind, feature.n1, feature.n2, feature.n3, feature.x
             f.value = np.nan
-            if feature.kind == FeatureKind.SMA:
+            if feature.kind in (FeatureKind.SMA, FeatureKind.SMA_GAP):
                 f.n2 = f.n1  # the bar at which its sum is next taken afresh
             feature_index[key, feature] = len(feature_index)
 
@@ -147,6 +153,8 @@ def build(spec: EngineSpec) -> State:
     strategies = records(len(everyone), types.strategies)
     slots = records(sum(len(s.instruments) for s in everyone), types.slots)
     observed: list[int] = []
+    models = [np.zeros(0, np.float64)]
+    n_weights = 0
     n_slots = 0
     for i, given in enumerate(everyone):
         row = strategies[i]
@@ -155,6 +163,11 @@ def build(spec: EngineSpec) -> State:
         row.first_slot, row.n_slots = n_slots, len(given.instruments)
         row.size_kind, row.size_value = given.size_kind, given.size_value
         row.p0, row.p1, row.p2 = (*given.params, 0.0, 0.0, 0.0)[:3]
+        row.short, row.threshold = given.short, given.threshold
+        if given.model:
+            row.model, row.outputs = n_weights, given.model.n_outputs
+            models.append(given.model.packed())
+            n_weights += len(models[-1])
         for name in given.instruments:
             k = instrument_index[name]
             slot = slots[n_slots]
@@ -170,7 +183,7 @@ def build(spec: EngineSpec) -> State:
                     for bars, f in parsed[given.name]
                 )
             n_slots += 1
-        if given.policy != Policy.PYTHON and given.size_kind == SizeKind.UNITS:
+        if given.size_value and given.size_kind == SizeKind.UNITS:
             lots = {
                 lots_of(
                     given.size_value, spec.instruments[instrument_index[n]].lot_size, f"{given.name}: size"
@@ -203,7 +216,8 @@ def build(spec: EngineSpec) -> State:
     chain_free(orders, 0)
     c.free_orders = len(orders)
 
-    width = max([len(s.features) for s in spec.strategies], default=0) or 1
+    width = max([len(s.observation) for s in spec.strategies], default=0) or 1
+    widest = max([s.model.widest for s in spec.strategies if s.model], default=0)
     room = FIRST_EVENTS + 8 * n_slots
     return State(
         clock=clock,
@@ -218,6 +232,7 @@ def build(spec: EngineSpec) -> State:
         denied=np.zeros(len(accounts) * N_CODES, np.int64),
         order_times=order_times,
         observed=np.array(observed, np.int64),
+        weights=np.concatenate(models),
         subscribers=np.array(subscribers, np.int64),
         sessions=sessions,
         wish=records(1, types.wish),
@@ -226,6 +241,7 @@ def build(spec: EngineSpec) -> State:
         timers=records(0, types.timers),
         taken=np.zeros(len(accounts), np.int64),
         observation=np.zeros(width, np.float64),
+        activations=np.zeros(2 * widest, np.float64),
         events=records(room, types.events),
         equity=records(EQUITY_ROOM + len(accounts), types.equity),
         observations=np.zeros(room * width, np.float64),

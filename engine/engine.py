@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from engine.build import build, chain_free, lots_of, no_ticks, records
+from engine.build import begin_accrual, build, chain_free, lots_of, no_ticks, records
 from engine.kernel import Command, kernel
 from engine.records import (
     DAY,
@@ -122,7 +122,7 @@ _TERMS = struct.Struct("=qqqqqdddqqqq")  # the record TERMS
 (
     _SUBMIT, _AIM, _AIM_SHARE, _CANCEL, _FLATTEN, _SET_TRADING_STATE, _SUBMIT_PAIR, _SUBMIT_BRACKET, _AMEND,
     _DISCONNECT, _DEPOSIT,
-) = (int(c) for c in Command if c)  # fmt: skip
+) = (int(c) for c in Command if Command.NONE < c < Command.ACT)  # fmt: skip
 OUTBOX_ROWS = 1 << 17  # a batch that causes more than this is handed over in parts
 
 
@@ -184,11 +184,8 @@ class Engine:
                     f"column {name} is {column.dtype} with {len(column)} rows; "
                     f"wanted are {n} contiguous rows of {dtype}"
                 )
-        if (
-            self._accrues and n and self._clock["now"] == NO_TIME
-        ):  # interest accrues from the first midnight on
-            self._clock["accrual_due"] = (int(ticks.ts_recv[0]) // DAY + 1) * DAY
-            self._timers_changed()
+        if self._accrues and n and self._clock["now"] == NO_TIME:
+            begin_accrual(self.state, int(ticks.ts_recv[0]))
         self._ticks = ticks
         self._columns = tuple(memoryview(c) for c in ticks) if self.actors else ()  # type: ignore[arg-type] # numpy arrays are buffers
         self._row[0] = 0

@@ -11,6 +11,7 @@ which is the oracle of its tests, to 1e-9 on real data:
 - ``bb_position``: (close - lower) / (upper - lower) with the population deviation (ddof 0); 0.5 where it is zero.
 - ``realized_vol``: square root of the sum of the last n squared log returns (Andersen and Bollerslev 1998), neither
   demeaned nor annualised.
+- ``sma_gap``: close / simple average of the last n closes - 1.
 - ``volume_z``: (volume - mean) / population deviation over the last n bars, this one included; 0 where it is zero.
 
 A value is NaN until the indicator has seen its window. Running sums cannot drift: they are summed afresh once a
@@ -28,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from engine.jit import inline, jit
-from engine.ledger import equity_of
+from engine.ledger import equity_of, value_of
 from engine.records import State
 
 
@@ -49,6 +50,7 @@ class FeatureKind(IntEnum):
     BB_POSITION = 11
     REALIZED_VOL = 12
     VOLUME_Z = 13
+    SMA_GAP = 14
 
 
 class AccountFeature(IntEnum):
@@ -59,6 +61,7 @@ class AccountFeature(IntEnum):
     CASH_SHARE = 2  # cash / equity
     DRAWDOWN = 3  # 1 - equity / peak of equity at bar closes
     BARS_HELD = 4  # bars closed since the strategy's position was opened
+    EXPOSURE = 5  # the strategy's position in the instrument at the last price / equity
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ _SERIES_FEATURES: dict[str, tuple[FeatureKind, tuple[float, ...]]] = {
     "bb_position": (FeatureKind.BB_POSITION, (20, 2.0)),
     "realized_vol": (FeatureKind.REALIZED_VOL, (20,)),
     "volume_z": (FeatureKind.VOLUME_Z, (20,)),
+    "sma_gap": (FeatureKind.SMA_GAP, (20,)),
 }
 MAX_WINDOW = 100_000
 
@@ -326,6 +330,9 @@ def advance_features(series: Any, bars: Any, features: Any) -> None:
             _realized_vol(f, series, bars)
         elif kind == FeatureKind.VOLUME_Z:
             _volume_z(f, series, bars)
+        elif kind == FeatureKind.SMA_GAP:
+            _sma(f, series, bars)
+            f.value = newest.close / f.value - 1.0
 
 
 @jit
@@ -336,7 +343,7 @@ def rescale_features(series: Any, features: Any, price: float, volume: float) ->
         kind = f.kind
         if kind == FeatureKind.VOLUME:
             f.value *= volume
-        elif kind == FeatureKind.RSI:
+        elif kind == FeatureKind.RSI or kind == FeatureKind.SMA_GAP:
             f.s0 *= price
             f.s1 *= price
             f.s2 *= price
@@ -355,27 +362,33 @@ def rescale_features(series: Any, features: Any, price: float, volume: float) ->
             f.s2 *= price
 
 
+@jit
+def account_value(s: State, slot: Any, which: int) -> float:
+    """What an AccountFeature is for the slot now; NaN where it is not defined."""
+    account = s.accounts[slot.account]
+    instrument = s.instruments[slot.instrument]
+    if which == AccountFeature.BALANCE:
+        return account.cash / account.scale
+    if which == AccountFeature.HOLDINGS:
+        return slot.lots * instrument.lot_size
+    if which == AccountFeature.BARS_HELD:
+        return float(slot.bars_held)
+    equity = equity_of(s, account)
+    if which == AccountFeature.CASH_SHARE:
+        return account.cash / equity if equity > 0 else np.nan
+    if which == AccountFeature.EXPOSURE:
+        return value_of(instrument, slot.lots, instrument.price) / equity if equity > 0 else np.nan
+    peak = max(account.peak, equity)
+    return 1.0 - equity / peak if peak > 0 else np.nan
+
+
 @inline
 def observe(s: State, slot: Any, out: Any, at: int) -> bool:
     """Write the slot's observation into `out` float64 from place `at` on; false where a value is not there yet (NaN)."""
-    account = s.accounts[slot.account]
     complete = True
     for k in range(slot.n_features):
         which = s.observed[slot.first_feature + k]
-        if which >= 0:
-            value = s.features[which].value
-        elif ~which == AccountFeature.BALANCE:
-            value = account.cash / account.scale
-        elif ~which == AccountFeature.HOLDINGS:
-            value = slot.lots * s.instruments[slot.instrument].lot_size
-        elif ~which == AccountFeature.BARS_HELD:
-            value = float(slot.bars_held)
-        elif ~which == AccountFeature.CASH_SHARE:
-            equity = equity_of(s, account)
-            value = account.cash / equity if equity > 0 else np.nan
-        else:
-            peak = max(account.peak, equity_of(s, account))
-            value = 1.0 - equity_of(s, account) / peak if peak > 0 else np.nan
+        value = s.features[which].value if which >= 0 else account_value(s, slot, ~which)
         out[at + k] = value
         if math.isnan(value):
             complete = False

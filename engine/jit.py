@@ -57,10 +57,15 @@ def inline(function: Callable[..., Any]) -> Any:
     return _without_literals(numba.njit(error_model="numpy", forceinline=True)(function))
 
 
-def entry(signature: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function compiled now, or loaded from the cache folder where one is named."""
+def entry(signature: Any, function: Callable[..., Any], nogil: bool = False) -> Callable[..., Any]:
+    """The function compiled now, or loaded from the cache folder where one is named.
+
+    nogil: other threads go on while it runs.
+    """
     with _only(function.__name__):
-        compiler: Any = numba.njit(signature, error_model="numpy", cache=bool(setting("CACHE_DIR")))
+        compiler: Any = numba.njit(
+            signature, error_model="numpy", cache=bool(setting("CACHE_DIR")), nogil=nogil
+        )
         compiled: Callable[..., Any] = compiler(function)
     return compiled
 

@@ -23,10 +23,10 @@ from engine.cash import deposit
 from engine.guards import flatten, set_trading_state
 from engine.jit import entry, setting
 from engine.loop import advance
-from engine.policies import aim, aim_share
+from engine.policies import aim, aim_share, expose, follow, signal_of_action
 from engine.records import NONE, Code
 from engine.submit import amend_order, submit, submit_bracket, submit_pair
-from engine.table import state_at, ticks_at
+from engine.table import address_of, state_at, ticks_at
 
 
 class Command(IntEnum):
@@ -44,6 +44,8 @@ class Command(IntEnum):
     AMEND = 9  # order id; gives a Code: NONE where the gate let the new terms pass
     DISCONNECT = 10  # strategy
     DEPOSIT = 11  # account, amount in money units; gives 1, or 0 where there is not so much to withdraw
+    ACT = 12  # slot, action (0 sell, 1 hold, 2 buy), as a model's decision is carried out; then the loop goes on: an Outcome
+    EXPOSE = 13  # slot; x: target exposure, in the same way
 
 
 def run(at: Any) -> int:
@@ -55,6 +57,12 @@ def run(at: Any) -> int:
         return advance(s, ticks_at(at))
     wish.what = Command.NONE
     a = wish.a
+    if what == Command.ACT:
+        follow(s, a, signal_of_action(s.strategies[s.slots[a].strategy], wish.b))
+        return advance(s, ticks_at(at))
+    if what == Command.EXPOSE:
+        expose(s, a, wish.x)
+        return advance(s, ticks_at(at))
     if what == Command.SUBMIT:
         return submit(s, a)
     if what == Command.SUBMIT_PAIR:
@@ -90,15 +98,17 @@ ENTRIES = 1  # compiled functions that Python calls
 
 
 class Kernel(NamedTuple):
-    """The entry: `run(at)`, where `at` is what the Engine binds."""
+    """The entry: `run(at)`, where `at` is what the Engine binds; and what other compiled code calls it by."""
 
     compiled: bool
     run: Callable[[Any], int]
+    address: Any  # for `engine.table.call`
 
 
 @cache
 def kernel() -> Kernel:
     """The entry, compiled on the first call in a process."""
     if setting("DISABLE_JIT"):
-        return Kernel(False, run)
-    return Kernel(True, entry(types.int64(types.int64), run))
+        return Kernel(False, run, run)
+    compiled = entry(types.int64(types.int64), run)
+    return Kernel(True, compiled, address_of(compiled))

@@ -33,6 +33,7 @@ from engine.records import (
     Code,
     EventKind,
     OrderType,
+    Phase,
     Side,
     State,
     Status,
@@ -189,8 +190,10 @@ def _report_first(s: State, order: Any) -> None:
     if slot.n_features > 0:
         first = c.n_observations * len(s.observation)
         observe(s, slot, s.observations, first)
+        # behind it the values that the model gave the actions, where it has just decided
+        outputs = s.strategies[slot.strategy].outputs if c.phase == Phase.DECIDE else 0
         for k in range(slot.n_features, len(s.observation)):
-            s.observations[first + k] = np.nan
+            s.observations[first + k] = s.observation[k] if k < slot.n_features + outputs else np.nan
         s.events[place].observation = c.n_observations
         c.n_observations += 1
 

@@ -1,4 +1,4 @@
-"""Compiled decisions: an observation becomes a signal, a signal becomes a target, a target becomes an order.
+"""Compiled decisions: an observation becomes a signal or a target exposure, that a target, and a target an order.
 
 A policy looks at the observation only, whose features `strategies/` names for it, so that each decision can be
 explained by what stands beside the order.
@@ -16,7 +16,8 @@ from engine.cancel import cancel_side
 from engine.costs import slipped
 from engine.features import observe
 from engine.jit import inline, jit
-from engine.ledger import equity_of
+from engine.ledger import amount_of, equity_of
+from engine.networks import largest, network_values, table_row
 from engine.records import Side, SizeKind, State, TradingState
 from engine.submit import submit_market
 
@@ -29,6 +30,8 @@ class Policy(IntEnum):
     SMA_CROSS = 2
     MOMENTUM = 3
     RSI_REVERSION = 4
+    Q_TABLE = 5
+    NETWORK = 6
 
 
 TIE = 1e-12  # relative: closer than this, two averages are equal
@@ -45,6 +48,7 @@ class Signal(IntEnum):
     FLAT = 0
     LONG = 1
     KEEP = 2  # no change
+    SHORT = 3
 
 
 @inline
@@ -74,18 +78,75 @@ def decide(s: State, slot_index: int) -> None:
     strategy = s.strategies[slot.strategy]
     if not observe(s, slot, s.observation, 0):
         return
-    signal = signal_of(strategy, s.observation)
+    if strategy.outputs == 0:
+        follow(s, slot_index, signal_of(strategy, s.observation))
+        return
+    n = strategy.outputs
+    if strategy.policy == Policy.Q_TABLE:
+        first = table_row(s.weights, strategy.model, s.observation, slot.n_features, n)
+        for k in range(n):
+            s.observation[slot.n_features + k] = s.weights[first + k]
+    else:
+        first = network_values(s.weights, strategy.model, s.observation, slot.n_features, s.activations)
+        for k in range(n):
+            s.observation[slot.n_features + k] = s.activations[first + k]
+    if n == 1:
+        expose(s, slot_index, s.observation[slot.n_features])
+    else:
+        follow(s, slot_index, signal_of_action(strategy, largest(s.observation, slot.n_features, n)))
+
+
+@inline
+def signal_of_action(strategy: Any, action: int) -> int:
+    """What the actions sell (0), hold (1) and buy (2) want."""
+    if action == 1:
+        return Signal.KEEP
+    if action == 2:
+        return Signal.LONG
+    return Signal.SHORT if strategy.short else Signal.FLAT
+
+
+@jit
+def follow(s: State, slot_index: int, signal: int) -> None:
+    """Bring the slot to where the signal wants it, at the size of its strategy."""
     if signal == Signal.KEEP:
         return
+    slot = s.slots[slot_index]
+    strategy = s.strategies[slot.strategy]
     target = np.int64(0)
-    if signal == Signal.LONG:
+    if signal != Signal.FLAT:
+        side = 1 if signal == Signal.LONG else -1
         if strategy.size_kind == SizeKind.UNITS:
-            target = np.int64(strategy.size_value)
-        elif slot.lots + slot.working_buy - slot.working_sell > 0:
+            target = np.int64(side * strategy.size_value)
+        elif side * (slot.lots + slot.working_buy - slot.working_sell) > 0:
             return  # a share of equity is measured at the entry only
         else:
-            target = share_of_equity(s, slot_index, strategy.size_value / strategy.n_slots)
+            target = share_of_equity(s, slot_index, side * (strategy.size_value / strategy.n_slots))
     aim(s, slot_index, target)
+
+
+@jit
+def expose(s: State, slot_index: int, value: float) -> None:
+    """Bring the slot to a share of equity: `value`, bounded to [-1, 1], or [0, 1] where it may not be short, times its size.
+
+    The value counts in steps of a thousandth, so that what a trainer computed in float32 orders the same lots.
+
+    Where the position, with what is working, is nearer to it than the strategy's threshold, nothing is ordered.
+    """
+    slot = s.slots[slot_index]
+    strategy = s.strategies[slot.strategy]
+    lowest = -1.0 if strategy.short else 0.0
+    if math.isnan(value):
+        return
+    share = np.rint(min(max(value, lowest), 1.0) * 1000.0) / 1000.0 * (strategy.size_value / strategy.n_slots)
+    target = share_of_equity(s, slot_index, share)
+    lots = slot.lots + slot.working_buy - slot.working_sell
+    instrument = s.instruments[slot.instrument]
+    change = abs(amount_of(instrument, target - lots, instrument.price))
+    if change >= strategy.threshold * equity_of(s, s.accounts[slot.account]) or (
+        target == 0 and share == 0.0
+    ):
+        aim(s, slot_index, target)
 
 
 @jit

@@ -376,6 +376,7 @@ FEATURE = _record(  # one streaming indicator on one series
 
 STRATEGY = _record(
     size_value="f8",
+    threshold="f8",  # of a target: no order is sent for a smaller change of exposure
     p0="f8",
     p1="f8",
     p2="f8",
@@ -385,6 +386,9 @@ STRATEGY = _record(
     n_slots="i8",
     wants="i8",
     size_kind="i8",
+    short="i8",  # 1: selling goes below flat
+    model="i8",  # where its model begins in `weights`
+    outputs="i8",  # of its model; 0: it has none
 )
 
 SLOT = _record(  # one strategy in one instrument: its sub-position
@@ -598,6 +602,7 @@ class State(NamedTuple):
     denied: Any  # (n_accounts * N_CODES,) int64, orders denied by code
     order_times: Any  # (sum of rate_orders,) int64
     observed: Any  # (sum of n_features,) int64: a feature, or ~AccountFeature
+    weights: Any  # (n,) float64, the trained models one after the other
     subscribers: Any  # (n,) int64, slots
     sessions: Any  # (n,) SESSION, those of one calendar after those of the other
     wish: Any  # (1,) WISH scratch: what an owner wishes to be done
@@ -605,7 +610,8 @@ class State(NamedTuple):
     orders: Any  # (capacity,) ORDER
     timers: Any  # (capacity,) TIMER
     taken: Any  # (n_accounts,) int64 scratch: lots taken from the row being matched
-    observation: Any  # (width,) float64 scratch: the observation last computed
+    observation: Any  # (width,) float64 scratch: the observation last computed, and behind it the values of the actions
+    activations: Any  # (2 x widest layer,) float64 scratch of networks
     events: Any  # (capacity,) EVENT outbox
     equity: Any  # (capacity,) EQUITY outbox
     observations: Any  # (capacity * width,) float64 outbox, one observation after the other
@@ -614,6 +620,6 @@ class State(NamedTuple):
 
 RECORD_TYPES = State(
     CLOCK, INSTRUMENT, SERIES, BAR, FEATURE, STRATEGY, SLOT, HOLDING, ACCOUNT, np.dtype(np.int64),
-    np.dtype(np.int64), np.dtype(np.int64), np.dtype(np.int64), SESSION, WISH, TERMS, ORDER, TIMER, np.dtype(np.int64),
-    np.dtype(np.float64), EVENT, EQUITY, np.dtype(np.float64), CALL,
+    np.dtype(np.int64), np.dtype(np.int64), np.dtype(np.float64), np.dtype(np.int64), SESSION, WISH, TERMS, ORDER, TIMER,
+    np.dtype(np.int64), np.dtype(np.float64), np.dtype(np.float64), EVENT, EQUITY, np.dtype(np.float64), CALL,
 )  # fmt: skip

@@ -18,7 +18,10 @@ _LINKS = (
 )  # fmt: skip
 _CHAINS = ("first_order", "last_order", "near", "last_near", "below", "above")
 # what is empty between two batches, scratch space, or the specification's alone
-NOT_KEPT = ("sessions", "wish", "terms", "taken", "observation", "events", "equity", "observations", "calls")
+NOT_KEPT = (
+    "weights", "sessions", "wish", "terms", "taken", "observation", "activations", "events", "equity", "observations",
+    "calls",
+)  # fmt: skip
 _POOLS = ("orders", "timers")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from engine.ledger import MONEY_LIMIT
+from engine.models import ACTIONS, Model, Network, QTable
 from engine.policies import POLICY_FEATURES, Policy
 from engine.records import NO_TIME, BarKind, SizeKind, Slippage
 
@@ -134,6 +135,19 @@ class StrategySpec:
     bar_size: float = 0.0  # what closes a bar that is not cut by time: rows, units or currency
     also: tuple[int, ...] = ()  # further timeframes, in ns, whose bars it may look at
     cancel_on_disconnect: bool = True  # its working orders go when its actor does
+    model: Model | None = None  # of Q_TABLE and NETWORK
+    short: bool = False  # a model's sell, or target below 0, goes short
+    threshold: float = (
+        0.0  # a model's target: no order for a smaller change of exposure, as a share of equity
+    )
+
+    @property
+    def observation(self) -> tuple[str, ...]:
+        """What stands beside its orders: its features, and behind them the values that its model gave."""
+        if self.model is None:
+            return self.features
+        names = ACTIONS if self.model.n_outputs == len(ACTIONS) else ("target",)
+        return (*self.features, *(f"value:{name}" for name in names))
 
 
 @dataclass(frozen=True)
@@ -191,7 +205,10 @@ class EngineSpec:
             if any(ns <= 0 for ns in strategy.also):
                 raise SpecError(f"strategy {strategy.name!r}: a further timeframe must be positive")
             self._unique(f"strategy {strategy.name!r}: instrument", list(strategy.instruments))
-            _check_strategy(strategy)
+            margin = accounts[strategy.account].margin
+            _check_strategy(strategy, margin.leverage if margin else 1.0)
+            if strategy.short and not margin:
+                raise SpecError(f"strategy {strategy.name!r} goes short, which a cash account does not")
             for name in strategy.instruments:
                 if name not in instruments:
                     raise SpecError(f"strategy {strategy.name!r}: there is no instrument {name!r}")
@@ -265,15 +282,38 @@ def _check_margin(account: AccountSpec) -> None:
             )
 
 
-def _check_strategy(strategy: StrategySpec) -> None:
+_MODELS = {Policy.Q_TABLE: QTable, Policy.NETWORK: Network}
+
+
+def _check_model(strategy: StrategySpec) -> None:
+    model = strategy.model
+    if type(model) is not _MODELS.get(strategy.policy, type(None)):
+        raise SpecError(
+            f"strategy {strategy.name!r}: {strategy.policy.name} and its model do not go together"
+        )
+    if model and len(strategy.features) != model.n_inputs:
+        raise SpecError(
+            f"strategy {strategy.name!r}: its model looks at {model.n_inputs} features, "
+            f"{len(strategy.features)} are given"
+        )
+    if model and model.n_outputs == 1 and strategy.size_kind != SizeKind.FRACTION:
+        raise SpecError(
+            f"strategy {strategy.name!r}: a target exposure needs a size that is a share of equity"
+        )
+    if not 0 <= strategy.threshold < inf:
+        raise SpecError(f"strategy {strategy.name!r}: a threshold of {strategy.threshold} is out of range")
+
+
+def _check_strategy(strategy: StrategySpec, leverage: float) -> None:
+    _check_model(strategy)
     needed = POLICY_FEATURES.get(strategy.policy, 0)
     if len(strategy.features) < needed:
         raise SpecError(
             f"strategy {strategy.name!r}: {strategy.policy.name} decides on {needed} features, "
             f"{len(strategy.features)} are given"
         )
-    if strategy.policy == Policy.PYTHON:
+    if strategy.policy == Policy.PYTHON and not strategy.size_value:
         return
-    largest = 1.0 if strategy.size_kind == SizeKind.FRACTION else inf
+    largest = leverage if strategy.size_kind == SizeKind.FRACTION else inf
     if not (0 < strategy.size_value <= largest and strategy.size_value < inf):
         raise SpecError(f"strategy {strategy.name!r}: a size of {strategy.size_value} is out of range")

@@ -62,15 +62,16 @@ class ColumnType(types.Type):
         super().__init__(name=f"Column({element})")
 
 
-def _fields(names: tuple[str, ...], dtypes: Any, first: int) -> dict[str, tuple[int, Any]]:
+def columns(names: tuple[str, ...], dtypes: Any, first: int) -> dict[str, tuple[int, Any]]:
+    """The columns of a table: name -> (place, element type), from place `first` on."""
     return {
         name: (first + i, numba.from_dtype(np.dtype(dtype)))
         for i, (name, dtype) in enumerate(zip(names, dtypes, strict=True))
     }
 
 
-STATE_TYPE = TableType("State", _fields(State._fields, RECORD_TYPES, 0))
-TICKS_TYPE = TableType("Ticks", _fields(Ticks._fields, TICK_DTYPES, N_STATE))
+STATE_TYPE = TableType("State", columns(State._fields, RECORD_TYPES, 0))
+TICKS_TYPE = TableType("Ticks", columns(Ticks._fields, TICK_DTYPES, N_STATE))
 
 register_default(TableType)(models.OpaqueModel)
 
@@ -172,7 +173,9 @@ def _len(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return cgutils.create_struct_proxy(sig.args[0])(context, builder, value=args[0]).length
 
 
-def _pointer_to(table: TableType) -> Any:
+def pointer_to(table: TableType) -> Any:
+    """An intrinsic that takes a table's address for the table."""
+
     @intrinsic
     def at(typing_context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -183,8 +186,8 @@ def _pointer_to(table: TableType) -> Any:
     return at
 
 
-_state_pointer = _pointer_to(STATE_TYPE)
-_ticks_pointer = _pointer_to(TICKS_TYPE)
+_state_pointer = pointer_to(STATE_TYPE)
+_ticks_pointer = pointer_to(TICKS_TYPE)
 
 
 def state_at(at: Any) -> State:
@@ -207,3 +210,62 @@ def _state_at(at):
 @overload(ticks_at)
 def _ticks_at(at):
     return lambda at: _ticks_pointer(at)
+
+
+# What else compiled code outside of the entry needs: to call it, and to copy state.
+
+
+def call(run: Any, at: Any) -> int:
+    """Call an entry of one argument: `run` is its address as `address_of` gives it, or, uncompiled, itself."""
+    return int(run(at))
+
+
+def copy_bytes(target: Any, to: int, source: Any, start: int, n: int) -> None:
+    """Copy n bytes from place `start` of a uint8 column to place `to` of another."""
+    target[to : to + n] = source[start : start + n]
+
+
+def address_of(compiled: Any) -> int:
+    """Where the machine code of an entry begins that takes and gives an int64."""
+    (result,) = compiled.overloads.values()
+    address: int = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
+    if not address:
+        raise RuntimeError(f"numba keeps no machine code of {compiled.__name__}")
+    return address
+
+
+@intrinsic
+def _call(typing_context: Any, run: Any, at: Any) -> Any:
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        convention = context.call_conv
+        function_type = convention.get_function_type(types.int64, (types.int64,))
+        pointer = builder.inttoptr(args[0], function_type.as_pointer())
+        status, result = convention.call_function(builder, pointer, types.int64, (types.int64,), [args[1]])
+        with cgutils.if_unlikely(builder, status.is_error):
+            convention.return_status_propagate(builder, status)
+        return result
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@overload(call)
+def _call_address(run, at):
+    return lambda run, at: _call(run, at)
+
+
+@intrinsic
+def _copy(typing_context: Any, target: Any, to: Any, source: Any, start: Any, n: Any) -> Any:
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointers = (
+            builder.gep(cgutils.create_struct_proxy(kind)(context, builder, value=column).data, [place])
+            for kind, column, place in ((sig.args[0], args[0], args[1]), (sig.args[2], args[2], args[3]))
+        )
+        cgutils.raw_memcpy(builder, *pointers, args[4], 1)
+        return context.get_dummy_value()
+
+    return types.void(target, types.int64, source, types.int64, types.int64), generate
+
+
+@overload(copy_bytes)
+def _copy_bytes(target, to, source, start, n):
+    return lambda target, to, source, start, n: _copy(target, to, source, start, n)

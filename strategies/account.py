@@ -159,10 +159,10 @@ class AccountView:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def feature(self, which: int, units: float, bars_held: int) -> float:
+    def feature(self, which: int, instrument: int, lots: int, units: float, bars_held: int) -> float:
         """The account-side feature `which`, as `engine.features.observe` computes it; NaN where it has no value.
 
-        units, bars_held: of the strategy in the instrument observed.
+        lots, which are so many units, and bars_held: of the strategy in the instrument observed.
         """
         if which == AccountFeature.BALANCE:
             return self.cash
@@ -173,6 +173,9 @@ class AccountView:
         equity = self.equity_micros
         if which == AccountFeature.CASH_SHARE:
             return self.cash_micros / equity if equity > 0 else math.nan
+        if which == AccountFeature.EXPOSURE:
+            holding = next(h for h in self._holdings if h.instrument == instrument)
+            return self._value(holding, lots) / equity if equity > 0 else math.nan
         peak = max(self._peak[self._index], equity)
         return 1.0 - equity / peak if peak > 0 else math.nan
 

@@ -174,7 +174,9 @@ class Context(Trading):
         if which >= 0:
             value: float = self._values[which]
             return value
-        return self.account.feature(~which, self._lots[slot] * self._lot_size[slot], self._bars_held[slot])
+        lots = self._lots[slot]
+        units = lots * self._lot_size[slot]
+        return self.account.feature(~which, self._instrument[slot], lots, units, self._bars_held[slot])
 
     # -- timers ---------------------------------------------------------------------------------------------------
 

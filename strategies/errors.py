@@ -2,6 +2,7 @@
 
 StrategyError           a strategy's own code raised; names strategy, callback, engine time and instrument
 +-- StrategyLoadError   the class that a configuration names cannot be used
+    +-- RegistryError   a trained model cannot be found, read, stored, promoted or used
 ContextError            a strategy asked its context for something impossible; a ValueError
 """
 
@@ -18,6 +19,10 @@ class StrategyError(Exception):
 
 class StrategyLoadError(StrategyError):
     """The class that a configuration names cannot be found, imported or used."""
+
+
+class RegistryError(StrategyLoadError):
+    """A trained model cannot be found, read, stored, promoted or used as asked; the message says what to do."""
 
 
 class ContextError(ValueError):

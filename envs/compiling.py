@@ -1,0 +1,35 @@
+"""Where the compiled code of lanes and trainers is kept: below the engine's folder, by a hash of their own sources."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numba
+
+
+@contextmanager
+def own_folder() -> Iterator[None]:
+    """Within it, numba keeps what it compiles apart from the engine, where it is told to keep anything.
+
+    The engine's folder changes with the engine, whose functions are compiled into ours, too.
+    """
+    settings: Any = numba.config  # its names are made at run time
+    folder = settings.CACHE_DIR
+    if folder:
+        settings.CACHE_DIR = str(Path(folder) / f"envs-{_sources()}")
+    try:
+        yield
+    finally:
+        settings.CACHE_DIR = folder
+
+
+def _sources() -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    root = Path(__file__).parent
+    for source in sorted(root.rglob("*.py")):
+        digest.update(str(source.relative_to(root)).encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()
