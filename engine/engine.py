@@ -13,7 +13,6 @@ import numpy as np
 from engine.build import begin_accrual, build, chain_free, lots_of, no_ticks, records
 from engine.kernel import Command, kernel
 from engine.records import (
-    DAY,
     NEVER,
     NO_TIME,
     NONE,

@@ -61,7 +61,7 @@ class AccountFeature(IntEnum):
     CASH_SHARE = 2  # cash / equity
     DRAWDOWN = 3  # 1 - equity / peak of equity at bar closes
     BARS_HELD = 4  # bars closed since the strategy's position was opened
-    EXPOSURE = 5  # the strategy's position in the instrument at the last price / equity
+    EXPOSURE = 5  # its position in the instrument at the last price / its part of equity: that of one of its instruments
 
 
 @dataclass(frozen=True)
@@ -377,7 +377,8 @@ def account_value(s: State, slot: Any, which: int) -> float:
     if which == AccountFeature.CASH_SHARE:
         return account.cash / equity if equity > 0 else np.nan
     if which == AccountFeature.EXPOSURE:
-        return value_of(instrument, slot.lots, instrument.price) / equity if equity > 0 else np.nan
+        parts = s.strategies[slot.strategy].n_slots
+        return parts * value_of(instrument, slot.lots, instrument.price) / equity if equity > 0 else np.nan
     peak = max(account.peak, equity)
     return 1.0 - equity / peak if peak > 0 else np.nan
 

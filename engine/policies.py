@@ -131,7 +131,8 @@ def expose(s: State, slot_index: int, value: float) -> None:
 
     The value counts in steps of a thousandth, so that what a trainer computed in float32 orders the same lots.
 
-    Where the position, with what is working, is nearer to it than the strategy's threshold, nothing is ordered.
+    Of a strategy with several instruments, each has its part of equity. Where the position, with what is working, is
+    nearer to the target than the threshold, a share of that part, nothing is ordered.
     """
     slot = s.slots[slot_index]
     strategy = s.strategies[slot.strategy]
@@ -143,7 +144,8 @@ def expose(s: State, slot_index: int, value: float) -> None:
     lots = slot.lots + slot.working_buy - slot.working_sell
     instrument = s.instruments[slot.instrument]
     change = abs(amount_of(instrument, target - lots, instrument.price))
-    if change >= strategy.threshold * equity_of(s, s.accounts[slot.account]) or (
+    part = equity_of(s, s.accounts[slot.account]) / strategy.n_slots
+    if change >= strategy.threshold * part or (
         target == 0 and share == 0.0
     ):
         aim(s, slot_index, target)

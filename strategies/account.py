@@ -159,10 +159,12 @@ class AccountView:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def feature(self, which: int, instrument: int, lots: int, units: float, bars_held: int) -> float:
+    def feature(
+        self, which: int, instrument: int, lots: int, units: float, bars_held: int, parts: int
+    ) -> float:
         """The account-side feature `which`, as `engine.features.observe` computes it; NaN where it has no value.
 
-        lots, which are so many units, and bars_held: of the strategy in the instrument observed.
+        lots, which are so many units, and bars_held: of the strategy in the instrument observed. parts: how many instruments it has.
         """
         if which == AccountFeature.BALANCE:
             return self.cash
@@ -175,7 +177,7 @@ class AccountView:
             return self.cash_micros / equity if equity > 0 else math.nan
         if which == AccountFeature.EXPOSURE:
             holding = next(h for h in self._holdings if h.instrument == instrument)
-            return self._value(holding, lots) / equity if equity > 0 else math.nan
+            return parts * self._value(holding, lots) / equity if equity > 0 else math.nan
         peak = max(self._peak[self._index], equity)
         return 1.0 - equity / peak if peak > 0 else math.nan
 

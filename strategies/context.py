@@ -176,7 +176,8 @@ class Context(Trading):
             return value
         lots = self._lots[slot]
         units = lots * self._lot_size[slot]
-        return self.account.feature(~which, self._instrument[slot], lots, units, self._bars_held[slot])
+        instrument, held, parts = self._instrument[slot], self._bars_held[slot], len(self._own_slots)
+        return self.account.feature(~which, instrument, lots, units, held, parts)
 
     # -- timers ---------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from tests.builders import MINUTE, make_bars
 from tests.properties.drawing import FEATURES, SIGNALS, random_world
 from tests.properties.worlds import Trace, run
 
-SEEDS = range(150)
+SEEDS = range(185)
 
 
 def _digest(trace: Trace) -> list[str]:

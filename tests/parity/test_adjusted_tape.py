@@ -47,7 +47,7 @@ RULES: dict[str, tuple[Policy, tuple[str, ...], tuple[float, ...]]] = {
     "rsi_reversion": (Policy.RSI_REVERSION, ("rsi_14",), (35.0, 60.0)),
 }
 IN_PRICES = ("close", "sma_20", "ema_20", "macd", "macd_signal", "macd_hist", "atr_14")
-FREE = ("rsi_14", "bb_position_20", "realized_vol_20", "volume_z_20", "return_5")
+FREE = ("rsi_14", "bb_position_20", "realized_vol_20", "volume_z_20", "return_5", "sma_gap_20")
 CASH = 1e6
 
 

@@ -5,12 +5,15 @@ Hypothesis' own is given where examples are to shrink, a seeded one where two pr
 
 from __future__ import annotations
 
+import math
 import random
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
+from engine.models import Model, Network, QTable
 from engine.policies import Policy
 from engine.records import (
     SECOND,
@@ -39,7 +42,7 @@ MS = 1_000_000
 FEATURES = (
     "close", "volume", "return_1", "log_return_2", "sma_2", "ema_3", "rsi_2", "macd_2_3_2", "macd_signal_2_3_2",
     "macd_hist_2_3_2", "atr_2", "bb_position_3_2", "realized_vol_2", "volume_z_3", "balance", "holdings",
-    "cash_share", "drawdown", "bars_held",
+    "cash_share", "drawdown", "bars_held", "sma_gap_3", "exposure",
 )  # fmt: skip
 SLOWER = (f"sma_2@{2 * MINUTE}", f"atr_2@{2 * MINUTE}", f"rsi_2@{30 * SECOND}")
 SIGNALS: dict[Policy, tuple[tuple[str, ...], tuple[float, ...]]] = {
@@ -48,6 +51,7 @@ SIGNALS: dict[Policy, tuple[tuple[str, ...], tuple[float, ...]]] = {
     Policy.MOMENTUM: (("return_1",), (0.001,)),
     Policy.RSI_REVERSION: (("rsi_2",), (40.0, 60.0)),
 }
+MODELS = (Policy.Q_TABLE, Policy.NETWORK)
 EVERYTHING = sum(Wants)
 WANTED = (EVERYTHING, Wants.BAR, Wants.BAR | Wants.FILL, Wants.TICK | Wants.ORDER, EVERYTHING - Wants.TICK)
 SPLITS = ((2, 1), (3, 1), (3, 2), (7, 1), (1, 2), (1, 3), (1, 10), (2, 3), (1.5, 1), (21, 20))
@@ -138,9 +142,11 @@ def _random_strategy(
 ) -> StrategySpec:
     tradable = {a.name: [i.name for i in instruments if i.currency == a.currency] for a in accounts}
     account = rng.choice([a for a, found in tradable.items() if found])
+    margin = next(a for a in accounts if a.name == account).margin is not None
     names = [i for i in tradable[account] if rng.random() < 0.7] or tradable[account][:1]
-    policy = rng.choice((Policy.PYTHON, Policy.PYTHON, *SIGNALS))
+    policy = rng.choice((*[Policy.PYTHON] * 4, *SIGNALS, *MODELS))
     features, params = SIGNALS.get(policy, ((), ()))
+    features = (*features, *rng.sample((*FEATURES, *SLOWER), rng.randint(int(policy in MODELS), 3)))
     lot = min(i.lot_size for i in instruments)
     kind, size = rng.choice((
         (BarKind.TIME, 0.0), (BarKind.TIME, 0.0), (BarKind.TICKS, 3.0), (BarKind.VOLUME, 50 * lot),
@@ -151,7 +157,7 @@ def _random_strategy(
         account,
         tuple(names),
         rng.choice((MINUTE, MINUTE, 2 * MINUTE)),
-        (*features, *rng.sample((*FEATURES, *SLOWER), rng.randint(0, 3))),
+        features,
         policy,
         params,
         SizeKind.FRACTION,
@@ -162,7 +168,27 @@ def _random_strategy(
         bar_size=size,
         also=rng.choice(((), (), (3 * MINUTE, 20 * SECOND))),
         cancel_on_disconnect=rng.random() < 0.8,
+        model=random_model(rng, policy, len(features)),
+        short=policy in MODELS and margin and rng.random() < 0.5,
+        threshold=rng.choice((0.0, 0.1)),
     )
+
+
+def random_model(rng: random.Random, policy: Policy, n: int) -> Model | None:
+    """A model that decides now this, now that: on prices, volumes and shares alike."""
+    numbers = np.random.default_rng(rng.randint(0, 2**32))
+    if policy == Policy.Q_TABLE:
+        edges = tuple(
+            np.sort(numbers.choice([-0.01, 0.0, 0.01, 0.5, 50.0, 100.0], 2, replace=False)) for _ in range(n)
+        )
+        return QTable(edges, numbers.normal(size=(3**n, 3)))
+    if policy == Policy.NETWORK:
+        widths = (n, rng.choice((1, 3, 5)), 4, rng.choice((1, 3)))
+        weights = tuple(numbers.normal(0, 2.0 / math.sqrt(a), (b, a)) for a, b in pairwise(widths))
+        biases = tuple(numbers.normal(0, 1.0, b) for b in widths[1:])
+        scale = numbers.choice([0.01, 1.0, 100.0], n)
+        return Network(np.zeros(n), scale, 2.0, weights, biases, rng.choice(("tanh", "relu")))
+    return None
 
 
 def _random_sessions(rng: random.Random, minutes: int) -> Sessions:

@@ -33,6 +33,7 @@ FREE = (
     "bb_position_5",
     "realized_vol_5",
     "volume_z_5",
+    "sma_gap_5",
     "return_3",
     "log_return_2",
 )  # without any unit

@@ -139,12 +139,13 @@ ORACLES: dict[str, tuple[Callable[[Bars], Any], int]] = {
     "bb_position": (lambda b: _bb(b, 20, 2.0), 19),
     "bb_position_10_1.5": (lambda b: _bb(b, 10, 1.5), 9),
     "volume_z_20": (lambda b: _volume_z(b, 20), 19),
+    "sma_gap_20": (lambda b: b.close / SMAIndicator(b.close, 20).sma_indicator() - 1, 19),
     **{f"realized_vol_{n}": (lambda b, n=n: _realized_vol(b, n), n) for n in (1, 2, 3, 7, 15, 20)},  # type: ignore[misc] # mypy cannot infer a lambda with a default
 }
 # What a value is made of: the differences that it is taken of cancel, and the oracle is no more exact than they are.
 PARTS: dict[str, Callable[[Bars], Any]] = {
     **dict.fromkeys(
-        ("return", "return_5", "log_return_3", "bb_position", "bb_position_10_1.5"), lambda b: 1.0
+        ("return", "return_5", "log_return_3", "sma_gap_20", "bb_position", "bb_position_10_1.5"), lambda b: 1.0
     ),
     **dict.fromkeys([n for n in ORACLES if n.startswith("macd")], lambda b: b.close),
 }
@@ -274,7 +275,9 @@ def test_atr_by_hand_counts_the_gap_from_the_close_before() -> None:
 def test_account_features_by_hand() -> None:
     # 1,000 dollars; 40 units at 10 leave 600. The first bar closes at 10, the second at 12.5, the third at 5.
     engine = make_engine(
-        cash=1_000.0, features=("balance", "holdings", "cash_share", "drawdown", "bars_held"), lot_size=0.5
+        cash=1_000.0,
+        features=("balance", "holdings", "cash_share", "drawdown", "bars_held", "exposure"),
+        lot_size=0.5,
     )
 
     def observed() -> list[float]:
@@ -282,19 +285,19 @@ def test_account_features_by_hand() -> None:
         return [float(v) for v in engine.take_events().observations[-1]]
 
     engine.process(make_ticks([(0, 10.0)]))
-    assert observed() == [1_000.0, 0.0, 1.0, 0.0, 0.0]
+    assert observed() == [1_000.0, 0.0, 1.0, 0.0, 0.0, 0.0]
     order(engine, Side.BUY, 80)
     engine.process(make_ticks([(1, 10.0)]))
-    assert observed() == [600.0, 40.0, 0.6, 0.0, 0.0]
+    assert observed() == [600.0, 40.0, 0.6, 0.0, 0.0, 0.4]
     engine.process(make_ticks([(MINUTE, 12.5)]))  # the bar before closed with the position: one bar held
-    assert observed() == [600.0, 40.0, 600 / 1_100, 0.0, 1.0]
+    assert observed() == [600.0, 40.0, 600 / 1_100, 0.0, 1.0, 500 / 1_100]
     engine.process(
         make_ticks([(2 * MINUTE, 5.0)])
     )  # the peak at bar closes is 600 + 40 x 12.5 = 1,100; now 800
-    assert observed() == [600.0, 40.0, 600 / 800, 1 - 800 / 1_100, 2.0]
+    assert observed() == [600.0, 40.0, 600 / 800, 1 - 800 / 1_100, 2.0, 200 / 800]
     order(engine, Side.SELL, 80)
     engine.process(make_ticks([(2 * MINUTE + 1, 5.0)]))
-    assert observed() == [800.0, 0.0, 1.0, 1 - 800 / 1_100, 0.0]
+    assert observed() == [800.0, 0.0, 1.0, 1 - 800 / 1_100, 0.0, 0.0]
 
 
 def test_holdings_are_the_strategys_own_and_balance_is_the_accounts() -> None:
@@ -315,7 +318,7 @@ def test_holdings_are_the_strategys_own_and_balance_is_the_accounts() -> None:
 
 
 def test_cash_share_of_an_account_without_equity_is_not_known_rather_than_infinite() -> None:
-    engine = make_engine(cash=0.0, features=("cash_share", "drawdown"))
+    engine = make_engine(cash=0.0, features=("cash_share", "drawdown", "exposure"))
     engine.process(make_ticks([(0, 1.0)]))
     order(engine, Side.BUY, 1)
     assert np.isnan(engine.take_events().observations[-1]).all()
@@ -374,6 +377,8 @@ def test_extremes_of_a_bar_are_in_its_range_only() -> None:
         ("balance", AccountFeature.BALANCE),
         ("cash_share", AccountFeature.CASH_SHARE),
         ("bars_held", AccountFeature.BARS_HELD),
+        ("exposure", AccountFeature.EXPOSURE),
+        ("sma_gap", FeatureSpec(FeatureKind.SMA_GAP, 20)),
     ],
 )
 def test_feature_name_says_which_and_with_which_windows(name: str, feature: object) -> None:

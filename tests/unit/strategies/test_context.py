@@ -103,7 +103,7 @@ def test_feature_that_was_not_declared_raises_with_those_that_were() -> None:
 
 
 def test_features_of_series_and_account_equal_the_observation_that_the_engine_records_with_an_order() -> None:
-    names = ("sma_2", "balance", "close", "holdings", "cash_share", "drawdown", "bars_held")
+    names = ("sma_2", "balance", "close", "holdings", "cash_share", "drawdown", "bars_held", "exposure")
     seen: list[Any] = []
 
     class Observer(Strategy):
