@@ -13,11 +13,14 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from daemon.data_cli import app as data_app
+from daemon.models_cli import app as models_app
+from daemon.models_cli import predict
+from daemon.train_cli import arena, train
 
 FAILED = 1
 WRONG_USE = 2
@@ -33,7 +36,9 @@ app = typer.Typer(
 config_app = typer.Typer(help="Look at configurations.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
+app.add_typer(models_app, name="models")
 
+Kind = Literal["backtest", "train", "arena"]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -86,13 +91,17 @@ def exit_code(error: Exception) -> int | None:
     from daemon.data.errors import DataError
     from daemon.folder import ResultFolderError
     from engine.spec import SpecError
+    from envs.errors import CheckpointError, TaskError, TrainingError
+    from envs.spans import SpanError
     from strategies.errors import StrategyError, StrategyLoadError
 
     if isinstance(
         error, ConfigError | DataError | EmptyTapeError | SpecError | StrategyLoadError | ResultFolderError
     ):
         return WRONG_USE
-    if isinstance(error, StrategyError | ObserverError | OSError | MemoryError):
+    if isinstance(error, SpanError | TaskError | CheckpointError):
+        return WRONG_USE
+    if isinstance(error, StrategyError | ObserverError | TrainingError | OSError | MemoryError):
         return FAILED
     return None
 
@@ -154,14 +163,35 @@ def demo(
         Path | None, typer.Option(help="Folder for the results; without it, results/demo-RUN_ID.")
     ] = None,
 ) -> None:
-    """Trade eight years of real daily prices with several agents, offline."""
+    """Trade eight years of real daily prices with several agents, then train two more, offline."""
+    from daemon import demo as shown
+    from daemon.config.arena import load_arena
     from daemon.config.loader import load
-    from daemon.demo import NEXT_STEPS, config
+    from daemon.config.training import load_training
     from daemon.report import print_summary
+    from daemon.train_cli import of_arena, progress, ranked
+    from daemon.training.train import train as trained
 
-    summary, folder = run(load(config()), out)
+    summary, folder = run(load(shown.config()), out)
     print_summary(summary)
-    typer.echo(f"\nResults are in {folder}\n{NEXT_STEPS}")
+    models = {}
+    trainings = [load_training(config) for config in shown.trainings()]
+    for training in trainings:
+        with progress(training) as callbacks:
+            result = trained(training, models=folder / "models", callbacks=callbacks)
+        algorithm = result["algorithm"]
+        models[algorithm] = result["model"]
+        typer.echo(
+            f"{algorithm}: {result['steps']:,} days of practice on the years to {shown.LEARNT_UNTIL[:4]} "
+            f"in {result['wall_s']:.1f} s"
+        )
+    if "ppo" not in models:
+        note(shown.NO_PPO)
+    typer.echo(f"\nThe years from {shown.LEARNT_UNTIL[:4]} on, which nobody has learned from:\n")
+    battle = shown.battle(models) | {"models": str(folder / "models")}
+    summary, _ = run(of_arena(load_arena(battle)), folder / "arena")
+    print_summary(ranked(summary))
+    typer.echo(f"\nResults are in {folder}\n{shown.NEXT_STEPS}")
 
 
 @app.command(
@@ -182,6 +212,11 @@ def bench(context: typer.Context) -> None:
     raise typer.Exit(benchmarks.main(context.args))
 
 
+app.command()(train)
+app.command()(arena)
+app.command()(predict)
+
+
 @config_app.command()
 def check(config: Annotated[Path, typer.Argument(help="A YAML file.")], overrides: Overrides = None) -> None:
     """Check a configuration, and say what it would run."""
@@ -191,13 +226,17 @@ def check(config: Annotated[Path, typer.Argument(help="A YAML file.")], override
 
 
 @config_app.command()
-def schema() -> None:
+def schema(
+    command: Annotated[
+        Kind, typer.Argument(help="The command that takes it: backtest, train or arena.")
+    ] = "backtest",
+) -> None:
     """Print the JSON schema of configurations, for editors."""
     import json
 
     from daemon.config.schema import schema as of_configurations
 
-    typer.echo(json.dumps(of_configurations(), indent=2))
+    typer.echo(json.dumps(of_configurations(command), indent=2))
 
 
 def run(loaded: Any, out: Path | None) -> tuple[dict[str, Any], Path]:

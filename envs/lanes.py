@@ -17,12 +17,12 @@ from engine.kernel import kernel
 from engine.models import Array
 from engine.records import State, Ticks
 from engine.table import TABLE_LENGTH, fill_table
+from envs.errors import TaskError
 from envs.kernel import HOLD, kernels
 from envs.qlearning.generator import make_random
 from envs.records import BATCH_TYPES, LANE, SETTINGS, TAPE, Batch, fill_batch
 from envs.spans import Span
 from envs.tapes import PRISTINE, SCRATCH, SHARED, VARYING, Tape
-from envs.task import TaskError
 
 ALIGN = 64
 SPLIT_FROM = 128  # lanes; fewer are stepped by one thread

@@ -19,7 +19,8 @@ from engine.models import Array
 from engine.records import NEVER, Outcome, RowKind, State, Ticks
 from engine.spec import accrues
 from engine.table import TABLE_LENGTH, fill_table, fill_ticks
-from envs.task import Market, Task, TaskError
+from envs.errors import TaskError
+from envs.task import Market, Task
 
 BARS_BETWEEN = 64  # bars from one checkpoint to the next
 VARYING = (

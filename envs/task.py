@@ -19,10 +19,6 @@ DEFAULT_FEATURES = (  # free of scale: they mean the same at any price and of an
 CLASSIC_FEATURES = ("balance", "holdings", "close", "rsi_14", "sma_20", "macd")
 
 
-class TaskError(ValueError):
-    """The parts of a task do not fit together."""
-
-
 class RewardKind(IntEnum):
     """What an agent earns at each bar, before penalties."""
 

@@ -10,8 +10,10 @@ from daemon.config.timeframes import Cut, in_ns, split_feature
 from daemon.config.types import parse_duration
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from daemon.config.accounts import Account, Limits, Margin
-    from daemon.config.agents import Strategy
+    from daemon.config.agents import Size, Strategy
     from engine.spec import AccountSpec, LimitsSpec, MarginSpec, StrategySpec
     from strategies.actor import PythonActor
 
@@ -20,16 +22,19 @@ def account_spec(given: Account) -> AccountSpec:
     """An account of the engine."""
     from engine.spec import AccountSpec
 
-    return AccountSpec(given.name, given.cash, given.currency, _limits(given.limits), _margin(given.margin))
+    limits, margin = limits_spec(given.limits), margin_spec(given.margin)
+    return AccountSpec(given.name, given.cash, given.currency, limits, margin)
 
 
-def _margin(given: Margin | None) -> MarginSpec | None:
+def margin_spec(given: Margin | None) -> MarginSpec | None:
+    """What an account of the engine may owe."""
     from engine.spec import MarginSpec
 
     return MarginSpec(**given.model_dump()) if given else None
 
 
-def _limits(given: Limits) -> LimitsSpec:
+def limits_spec(given: Limits) -> LimitsSpec:
+    """What the gate allows an account of the engine."""
     from engine.spec import LimitsSpec
 
     return LimitsSpec(
@@ -51,21 +56,36 @@ def _limits(given: Limits) -> LimitsSpec:
 
 def rule_spec(name: str, account: Account, given: Strategy) -> StrategySpec:
     """A strategy of the engine that decides by a rule that comes with Papertape."""
-    from engine.records import SizeKind
     from engine.spec import StrategySpec
     from strategies.rules import RULES
 
     rule = RULES[given.use]
     params = rule.Params.model_validate(given.params)
-    assert given.size  # a rule has one: checks.py
-    units = given.size.units
     return StrategySpec(
         **_common(name, account, given),
+        **_size(given),
         features=rule.features(params),
         policy=rule.policy,
         params=rule.policy_params(params),
-        size_kind=SizeKind.FRACTION if units is None else SizeKind.UNITS,
-        size_value=(given.size.fraction or 0.0) if units is None else units,
+    )
+
+
+def model_spec(name: str, account: Account, given: Strategy, folder: Path | None) -> StrategySpec:
+    """A strategy of the engine that decides by a trained model, out of the folder of models."""
+    from daemon.config.trained import found
+    from engine.models import QTable
+    from engine.policies import Policy
+    from engine.spec import StrategySpec
+
+    loaded = found(given.use, folder)
+    return StrategySpec(
+        **_common(name, account, given),
+        **_size(given),
+        features=tuple(in_ns(feature) for feature in loaded.card.features),
+        policy=Policy.Q_TABLE if isinstance(loaded.model, QTable) else Policy.NETWORK,
+        model=loaded.model,
+        short=loaded.card.actions.short,
+        threshold=loaded.card.actions.threshold,
     )
 
 
@@ -91,6 +111,20 @@ def class_spec(
         history=actor.history,
         also=tuple(parse_duration(text) for text in actor.timeframes),
     )
+
+
+def _size(given: Strategy) -> dict[str, Any]:
+    assert given.size  # a rule or a model has one: checks.py
+    return size_of(given.size)
+
+
+def size_of(given: Size) -> dict[str, Any]:
+    """A size as the engine's strategies have it."""
+    from engine.records import SizeKind
+
+    if given.units is None:
+        return {"size_kind": SizeKind.FRACTION, "size_value": given.fraction}
+    return {"size_kind": SizeKind.UNITS, "size_value": given.units}
 
 
 def _common(name: str, account: Account, given: Strategy) -> dict[str, Any]:

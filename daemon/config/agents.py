@@ -1,26 +1,27 @@
-"""What decides in an account: a rule that comes with Papertape, or a class of the user's, and on which bars."""
+"""What decides in an account: a rule that comes with Papertape, a trained model or a class of the user's, and on which bars."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from daemon.config import checks
-from daemon.config.base import SOME, Model, Positive, Share
+from daemon.config import checks, trained
+from daemon.config.base import SOME, Model, Positive
 from daemon.config.timeframes import DurationText, Timeframe
-from daemon.config.translate import message
+from daemon.config.translate import validated
 from daemon.config.types import InstrumentName, Name
-from daemon.config.uses import folder_of, is_python, params_model
+from daemon.config.uses import folder_of, is_model, is_python, models_of, params_model, resolved
 
 
 class Size(Model):
-    """How much a rule buys: either a number of units, or a share of the account's equity."""
+    """How much a rule or a model buys: either a number of units, or a share of the account's equity."""
 
     units: Positive | None = Field(default=None, description="Units of each instrument.")
-    fraction: Share | None = Field(
+    fraction: Positive | None = Field(
         default=None,
-        description="Share of the account's equity, split evenly over the strategy's instruments.",
+        description="Share of the account's equity, split evenly over the strategy's instruments; of a margin account up "
+        "to its leverage.",
     )
 
     @model_validator(mode="after")
@@ -31,18 +32,21 @@ class Size(Model):
 
 
 class Strategy(Model):
-    """One agent: a rule that comes with Papertape, or a class of yours."""
+    """One agent: a rule that comes with Papertape, a trained model, or a class of yours."""
 
     use: str = Field(
-        description="A rule (buy_and_hold, sma_cross, momentum, rsi_reversion) or module:Class of yours."
+        description="A rule (buy_and_hold, sma_cross, momentum, rsi_reversion), random, a trained model (model:NAME for the "
+        "promoted one, model:NAME@VERSION, model:NAME@latest), or module:Class of yours."
     )
     name: Name | None = Field(
         default=None, description="Names it in results; null: after the rule, numbered where needed."
     )
     instruments: Annotated[tuple[InstrumentName, ...], *SOME] = Field(description="What it trades.")
     timeframe: Timeframe = Field(
+        default=None,
+        validate_default=True,
         description="It decides at the close of each bar of this length (1m, 1h, 1d), or of so many trades, units or so "
-        "much currency traded (1000 ticks, 50000 volume, 1000000 value)."
+        "much currency traded (1000 ticks, 50000 volume, 1000000 value). A trained model has its own.",
     )
     timeframes: Annotated[tuple[DurationText, ...], Field(strict=False)] = Field(
         default=(), description="Further lengths of bars that a class may look at, beside its own: [1h, 1d]."
@@ -50,11 +54,15 @@ class Strategy(Model):
     params: dict[str, Any] = Field(
         default={}, description="The rule's or the class's own parameters.", validate_default=True
     )
-    size: Size | None = Field(default=None, description="How much a rule buys; a class decides for itself.")
+    size: Size | None = Field(
+        default=None,
+        validate_default=True,
+        description="How much a rule buys, and a model where it is not to be its own; a class decides for itself.",
+    )
     features: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         default=(),
         description="Indicators that a class may ask for, beside its own: sma_20, rsi_14, macd, cash_share, ...; "
-        "sma_20@1h is of hourly bars.",
+        "sma_20@1h is of hourly bars. Of a model all that it sees, in order, where you want that checked.",
     )
     history: int | None = Field(
         default=None,
@@ -69,23 +77,32 @@ class Strategy(Model):
     @field_validator("use")
     @classmethod
     def _known(cls, use: str, info: ValidationInfo) -> str:
-        params_model(use, folder_of(info))
-        return use
+        return resolved(use, folder_of(info), models_of(info))
+
+    @field_validator("timeframe", mode="before")
+    @classmethod
+    def _of_bars(cls, given: Any, info: ValidationInfo) -> Any:
+        use = info.data.get("use", "")
+        if is_model(use):
+            return trained.timeframe(given, use, models_of(info))
+        if given is None and use:
+            raise ValueError("is missing; add it")
+        return given or "1d"  # where nothing is used, that is said
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _of_model(cls, given: Any, info: ValidationInfo) -> Any:
+        use = info.data.get("use", "")
+        return trained.size(given, use, models_of(info)) if is_model(use) else given
 
     @field_validator("params")
     @classmethod
     def _complete(cls, params: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         if "use" not in info.data:  # which is refused already
             return params
-        model = params_model(info.data["use"], folder_of(info))
-        try:
-            valid = model.model_validate(
-                params, extra="forbid", strict=None if is_python(info.data["use"]) else True
-            )
-            return valid.model_dump(mode="json")
-        except ValidationError as error:  # said here, where the model is known
-            checks.refuse((e["loc"], message(e, model)) for e in error.errors(include_url=False))
-            raise
+        use = info.data["use"]
+        # a class's own model may want its values turned, as from text
+        return validated(params_model(use, folder_of(info)), params, strict=None if is_python(use) else True)
 
     @field_validator("features")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pydantic import ValidationError
@@ -10,14 +10,15 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from daemon.config.timeframes import Cut, split_feature
 from daemon.config.types import format_duration, parse_duration
-from daemon.config.uses import is_python
+from daemon.config.uses import is_model, is_python, short
 
 if TYPE_CHECKING:
     from daemon.config.accounts import Account, Margin
-    from daemon.config.agents import Strategy
+    from daemon.config.agents import Size, Strategy
     from daemon.config.deposits import Deposit
-    from daemon.config.instruments import Instrument
-    from daemon.config.models import BacktestConfig, Execution
+    from daemon.config.instruments import CurrencyRules, Instrument
+    from daemon.config.market import Execution, Market
+    from daemon.config.models import BacktestConfig
     from daemon.config.sources import Data
 
 _DAY = 86_400 * 10**9
@@ -77,17 +78,20 @@ def features(names: Sequence[str]) -> Iterator[Finding]:
 
 
 def strategy(given: Strategy) -> Iterator[Finding]:
-    """A rule has a size and nothing of a class's; a class has no size."""
+    """A rule or a model has a size and nothing of a class's; a class has no size."""
     if is_python(given.use):
         if given.size:
             yield (
                 ("size",),
-                "is for rules; a class decides itself how much it trades: remove it, or make it a parameter",
+                "is for rules and models; a class decides itself how much it trades: remove it, or make it a parameter",
             )
     else:
         if not given.size:
             yield ("size",), "is missing; write {units: 100} or {fraction: 0.95}"
-        for key in ("features", "history", "timeframes"):
+        # what a model sees may be said, to be compared with what it has learned on: trained.py
+        for key in (
+            ("history", "timeframes") if is_model(given.use) else ("features", "history", "timeframes")
+        ):
             if getattr(given, key):
                 yield (key,), f"is for classes of your own; {given.use} chooses itself: remove it"
     for i, name in enumerate(given.instruments):
@@ -127,7 +131,7 @@ def named(strategies: tuple[_T, ...]) -> tuple[_T, ...]:
     result = []
     for s in strategies:
         if s.name is None:
-            base = s.use.rpartition(":")[2]
+            base = short(s.use)
             name, number = base, 1
             while name.lower() in taken:
                 number += 1
@@ -138,28 +142,50 @@ def named(strategies: tuple[_T, ...]) -> tuple[_T, ...]:
     return tuple(result)
 
 
-def backtest(config: BacktestConfig) -> Iterator[Finding]:
-    """Times are in order, and names lead to things that fit."""
+def market(config: Market) -> Iterator[Finding]:
+    """Times are in order, and the data's instruments are known."""
     if config.start and config.end and config.start >= config.end:
         yield ("end",), f"is not after start, {config.start:%Y-%m-%d %H:%M}; choose a later end"
     if config.warmup and not config.start:
         yield ("warmup",), "counts back from start, which is not given; give start, or remove warmup"
     yield from _data(config)
+
+
+def backtest(config: BacktestConfig) -> Iterator[Finding]:
+    """The market is whole, and names lead to things that fit."""
+    yield from market(config)
     yield from ((("accounts", *keys), m) for keys, m in names("account", config.accounts))
     bars = {d.instrument: d.bar for d in config.data}
     for a, account in enumerate(config.accounts):
         at = ("accounts", a)
-        most = _MOST_MONEY / config.currencies[account.currency].scale
-        too_much = f"is more than money is exact for; stay below {most:,.0f} {account.currency}"
-        if account.cash >= most:
-            yield (*at, "cash"), too_much
+        yield from (((*at, *keys), m) for keys, m in cash(account, config.currencies))
         for d, deposit in enumerate(account.deposits):
-            if abs(deposit.amount) >= most:
-                yield (*at, "deposits", d, "amount"), too_much
+            if found := _too_much(deposit.amount, account, config.currencies):
+                yield (*at, "deposits", d, "amount"), found
             yield from (((*at, "deposits", d, *keys), m) for keys, m in _comes(config, deposit))
         for s, given in enumerate(account.strategies):
             for keys, message in _trades(config, bars, account, given):
                 yield (*at, "strategies", s, *keys), message
+
+
+class _Account(Protocol):
+    @property
+    def cash(self) -> float: ...
+    @property
+    def currency(self) -> str: ...
+
+
+def cash(account: _Account, currencies: Mapping[str, CurrencyRules]) -> Iterator[Finding]:
+    """There is not more of it than can be counted."""
+    if found := _too_much(account.cash, account, currencies):
+        yield ("cash",), found
+
+
+def _too_much(amount: float, account: _Account, currencies: Mapping[str, CurrencyRules]) -> str:
+    most = _MOST_MONEY / currencies[account.currency].scale
+    if abs(amount) < most:
+        return ""
+    return f"is more than money is exact for; stay below {most:,.0f} {account.currency}"
 
 
 def _comes(config: BacktestConfig, deposit: Deposit) -> Iterator[Finding]:
@@ -173,7 +199,7 @@ def _comes(config: BacktestConfig, deposit: Deposit) -> Iterator[Finding]:
         yield ("at",), f"is not before end, {config.end:%Y-%m-%d %H:%M}; choose an earlier time, or remove it"
 
 
-def _data(config: BacktestConfig) -> Iterator[Finding]:
+def _data(config: Market) -> Iterator[Finding]:
     first: dict[str, Data] = {}
     for i, data in enumerate(config.data):
         name = data.instrument
@@ -227,18 +253,34 @@ def _trades(
                 ),
             )
         if strategy.size and strategy.size.units:
-            units, lot = strategy.size.units, instrument.lot_size
-            lots.add(lot)
-            if not _whole_lots(units, lot):
-                yield (
-                    ("size", "units"),
-                    f"{units:g} is no whole number of lots of {name}, {lot:g}; choose a multiple",
-                )
+            lots.add(instrument.lot_size)
+            yield from whole_units(strategy.size, name, instrument.lot_size)
     if len(lots) > 1:
         yield (
             ("size", "units"),
             "the instruments have lots of different size; give each a strategy of its own, or a fraction",
         )
+    if strategy.size:
+        yield from size_fits(strategy.size, account.margin)
+    if is_model(strategy.use):
+        from daemon.config.trained import misfits
+
+        yield from misfits(account, strategy, config.models)
+
+
+def whole_units(size: Size, name: str, lot: float) -> Iterator[Finding]:
+    """A number of units is one of whole lots."""
+    if size.units and not _whole_lots(size.units, lot):
+        problem = f"{size.units:g} is no whole number of lots of {name}, {lot:g}; choose a multiple"
+        yield ("size", "units"), problem
+
+
+def size_fits(size: Size, margin: Margin | None) -> Iterator[Finding]:
+    """A share of equity is at most what the account can hold."""
+    most = margin.leverage if margin else 1.0
+    if size.fraction and size.fraction > most:
+        why = "the account's leverage" if margin else "a margin account may hold more, up to its leverage"
+        yield ("size", "fraction"), f"is {size.fraction:g}; it must be at most {most:g}: {why}"
 
 
 def _bars_fit(name: str, bar: int, strategy: Strategy) -> Iterator[Finding]:

@@ -10,20 +10,61 @@ from daemon.calendars import ALWAYS
 from daemon.config.instruments import money_text
 from daemon.config.spec import actions, calendar_key
 from daemon.config.timeframes import format_timeframe
+from daemon.config.types import format_duration
 
 if TYPE_CHECKING:
     from daemon.config.accounts import Account, Margin
     from daemon.config.agents import Strategy
     from daemon.config.deposits import Deposit
+    from daemon.config.learning import Reward
+    from daemon.config.market import Market
     from daemon.config.models import BacktestConfig
+    from daemon.config.training import TrainingConfig
     from daemon.data.actions import Action
 
 
-def described(config: BacktestConfig) -> Iterator[str]:
+def backtest(config: BacktestConfig) -> Iterator[str]:
     """Its data with calendars and corporate actions, its accounts with deposits, and their strategies.
 
     Raises DataError where a file of corporate actions is wrong.
     """
+    yield from _data(config)
+    for account in config.accounts:
+        scale = config.currencies[account.currency].scale
+        kind = _kind(account.margin)
+        yield f"  account {account.name}: {money_text(account.cash, scale)} {account.currency}{kind}"
+        for deposit in account.deposits:
+            yield f"    {_deposit(deposit, account, scale)}"
+        for strategy in account.strategies:
+            yield f"    {_strategy(strategy)}"
+
+
+def training(config: TrainingConfig) -> Iterator[str]:
+    """Its data, the account of an episode, what the agent sees, does and earns, and how it learns.
+
+    Raises DataError where a file of corporate actions is wrong.
+    """
+    yield from _data(config)
+    account, actions, spans = config.account, config.actions, config.spans
+    scale = config.currencies[account.currency].scale
+    yield f"  account: {money_text(account.cash, scale)} {account.currency}{_kind(account.margin)}"
+    yield f"  sees: {', '.join(config.features)}; bars of {format_duration(config.timeframe)}"
+    what = "a target exposure" if actions.kind == "target" else "sell, hold or buy"
+    size = f"{actions.size.units:g} units" if actions.size.units else f"{actions.size.fraction:g} of equity"
+    yield f"  does: {what}, {'long or short' if actions.short else 'long or flat'}, {size}"
+    yield f"  earns: {_changed(config.reward)}"
+    length = f"{config.steps:,} steps" if config.steps else f"{config.episodes:,} episodes"
+    yield f"  learns: {config.algorithm}, {length}, seed {config.seed}"
+    yield f"  spans: train {spans.train:.0%}, validation {spans.validation:.0%}, test {spans.test:.0%}"
+    yield f"  becomes: {config.name} in {config.models}"
+
+
+def _changed(reward: Reward) -> str:
+    more = reward.model_dump(exclude={"kind"}, exclude_defaults=True)
+    return ", ".join((reward.kind, *(f"{key} {value:g}" for key, value in more.items())))
+
+
+def _data(config: Market) -> Iterator[str]:
     of_instrument = actions(config)
     told = set()
     for data in config.data:
@@ -34,14 +75,6 @@ def described(config: BacktestConfig) -> Iterator[str]:
         if data.instrument not in told:
             told.add(data.instrument)
             yield from _actions(config, of_instrument.get(data.instrument, []))
-    for account in config.accounts:
-        scale = config.currencies[account.currency].scale
-        kind = _margin(account.margin) if account.margin else ""
-        yield f"  account {account.name}: {money_text(account.cash, scale)} {account.currency}{kind}"
-        for deposit in account.deposits:
-            yield f"    {_deposit(deposit, account, scale)}"
-        for strategy in account.strategies:
-            yield f"    {_strategy(strategy)}"
 
 
 def _calendar(name: str, bar_ns: int) -> str:
@@ -50,7 +83,7 @@ def _calendar(name: str, bar_ns: int) -> str:
     return f"{'days' if calendar_key(name, bar_ns) != name else 'hours'} of {name}"
 
 
-def _actions(config: BacktestConfig, found: Sequence[Action]) -> Iterator[str]:
+def _actions(config: Market, found: Sequence[Action]) -> Iterator[str]:
     # those in the time that is read, but for the dividends each with its date
     begin = end = None
     if config.start and config.warmup:
@@ -76,7 +109,9 @@ def _action(action: Action) -> str:
     return f"{action.kind} on {action.ex_date}"
 
 
-def _margin(margin: Margin) -> str:
+def _kind(margin: Margin | None) -> str:
+    if margin is None:
+        return ""
     rates = (
         ("borrowing", margin.borrow_rate),
         ("debit", margin.debit_rate),

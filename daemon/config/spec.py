@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from daemon.calendars import ALWAYS
 from daemon.config.document import dump
 from daemon.config.instruments import USUAL_SCALE
 from daemon.config.types import ns_of
-from daemon.config.uses import is_python
+from daemon.config.uses import is_model, is_python
 
 if TYPE_CHECKING:
-    from daemon.config.instruments import Instrument
-    from daemon.config.models import BacktestConfig, Execution
+    from collections.abc import Mapping
+
+    from daemon.config.instruments import CurrencyRules, Instrument
+    from daemon.config.market import Execution, Market
+    from daemon.config.models import BacktestConfig
     from daemon.config.synthetic import SyntheticData
     from daemon.data.actions import Action
     from daemon.data.feed import Source
@@ -30,10 +34,7 @@ def engine_spec(config: BacktestConfig) -> tuple[EngineSpec, dict[str, Actor]]:
     A strategy's name there is ``account/strategy``. Instruments keep the order in which the configuration has them.
     Raises StrategyError where a strategy's own code raises.
     """
-    from daemon.config.agent_specs import account_spec, class_spec, rule_spec
-    from daemon.data.actions import later_symbols
-    from engine.records import NO_TIME
-    from engine.spec import EngineSpec
+    from daemon.config.agent_specs import account_spec, class_spec, model_spec, rule_spec
     from strategies.loading import make_actor
 
     actors: dict[str, Actor] = {}
@@ -42,34 +43,43 @@ def engine_spec(config: BacktestConfig) -> tuple[EngineSpec, dict[str, Actor]]:
     for account in config.accounts:
         for given in account.strategies:
             name = f"{account.name}/{given.name}"
-            if is_python(given.use):
+            if is_model(given.use):
+                strategies.append(model_spec(name, account, given, config.models))
+            elif is_python(given.use):
                 actor = make_actor(name, given.use, given.params, config.seed, config.strategy_folder)
                 actors[name] = actor
                 strategies.append(class_spec(name, account, given, actor, bars))
             else:
                 strategies.append(rule_spec(name, account, given))
+    whole = market_spec(config, config.currencies)
+    accounts = tuple(account_spec(a) for a in config.accounts)
+    return replace(whole, accounts=accounts, strategies=tuple(strategies)), actors
+
+
+def market_spec(config: Market, currencies: Mapping[str, CurrencyRules]) -> EngineSpec:
+    """The engine of a market in which nobody trades yet."""
+    from daemon.data.actions import later_symbols
+    from engine.records import NO_TIME
+    from engine.spec import EngineSpec
+
+    bars = {d.instrument: d.bar for d in config.data}
     symbols = {name: later_symbols(found) for name, found in actions(config).items()}
-    spec = EngineSpec(
+    return EngineSpec(
         instruments=tuple(
             _instrument(name, given, config.execution, bars.get(name, 0), symbols.get(name, ()))
             for name, given in config.instruments.items()
         ),
-        accounts=tuple(account_spec(a) for a in config.accounts),
-        strategies=tuple(strategies),
+        accounts=(),
+        strategies=(),
         grace_ns=round(config.execution.grace_ms * _MS),
         merge_late=config.execution.late_prints == "merge",
         trade_from=ns_of(config.start) if config.start else NO_TIME,
-        scales={
-            currency: rules.scale
-            for currency, rules in config.currencies.items()
-            if rules.scale != USUAL_SCALE
-        },
+        scales={name: rules.scale for name, rules in currencies.items() if rules.scale != USUAL_SCALE},
         calendars=_calendars(config, bars),
     )
-    return spec, actors
 
 
-def sources(config: BacktestConfig) -> list[Source]:
+def sources(config: Market) -> list[Source]:
     """What the feed is to read, in the configuration's order; instruments by their index in the engine."""
     from daemon.data.feed import DAY_NS, Source
 
@@ -113,12 +123,12 @@ def sources(config: BacktestConfig) -> list[Source]:
     return read
 
 
-def complete(config: BacktestConfig) -> str:
+def complete(config: Market) -> str:
     """The configuration with all defaults and absolute paths, as YAML that loads to the equal configuration."""
     return dump(config.model_dump(mode="json"))
 
 
-def _recipe(config: BacktestConfig, given: SyntheticData) -> Recipe:
+def _recipe(config: Market, given: SyntheticData) -> Recipe:
     from daemon.data.synthetic import Recipe
 
     instrument = config.instruments[given.instrument]
@@ -126,7 +136,7 @@ def _recipe(config: BacktestConfig, given: SyntheticData) -> Recipe:
     return Recipe(given, seed, instrument.tick_size, instrument.lot_size, instrument.calendar)
 
 
-def actions(config: BacktestConfig) -> dict[str, list[Action]]:
+def actions(config: Market) -> dict[str, list[Action]]:
     """Instrument -> its corporate actions, in order of time, as its data have them; those outside of the run, too.
 
     Raises DataError where a file of them is wrong.
@@ -144,7 +154,7 @@ def calendar_key(calendar: str, bar_ns: int) -> str:
     return f"{calendar}/days" if bar_ns and bar_ns % _DAY == 0 else calendar
 
 
-def _calendars(config: BacktestConfig, bars: dict[str, int]) -> dict[str, Sessions]:
+def _calendars(config: Market, bars: dict[str, int]) -> dict[str, Sessions]:
     from daemon.calendars import sessions
 
     found = {}

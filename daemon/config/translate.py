@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from daemon.config.checks import refuse
 from daemon.config.document import Node
 from daemon.config.errors import Problem
 from daemon.config.types import show
@@ -39,6 +40,18 @@ def _problem(details: ErrorDetails, root: Node, model: type[BaseModel]) -> Probl
         node = node.value["source"]
         keys.append("source")
     return Problem(node.place, ".".join(keys), message(details, model))
+
+
+def validated(model: type[BaseModel], params: dict[str, Any], strict: bool | None = None) -> dict[str, Any]:
+    """Parameters with all that the model says of them, as plain values.
+
+    What is wrong is said here, in our words, where the model is known.
+    """
+    try:
+        return model.model_validate(params, extra="forbid", strict=strict).model_dump(mode="json")
+    except ValidationError as error:
+        refuse((e["loc"], message(e, model)) for e in error.errors(include_url=False))
+        raise
 
 
 def message(details: ErrorDetails, model: type[BaseModel]) -> str:

@@ -188,7 +188,7 @@ def test_configuration_with_a_class_runs_again_from_another_folder(
     [
         ("params.level=0", "params.level", "is 0; it must be more than 0"),
         ("params.levle=1", "params.levle", "unknown key; did you mean 'level'?"),
-        ("size={units: 1}", "size", "is for rules; a class decides itself"),
+        ("size={units: 1}", "size", "is for rules and models; a class decides itself"),
         ("history=0", "history", "is 0; it must be more than 0"),
     ],
 )
