@@ -6,12 +6,12 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench soak setup setup-rl pins clean
+.PHONY: help demo test check bench soak setup pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/.core ## replay real prices through several strategies, offline
+demo: .venv/.rl ## replay real prices through several strategies and train two more, offline
 	@$(BIN)/papertape demo
 
 test: check ## check, then run all tests
@@ -31,36 +31,28 @@ soak: .venv/.test ## the long tests
 setup: .venv/.test ## install for development into .venv
 	@:
 
-setup-rl: .venv/.rl ## the same, with what training needs (torch)
-	@:
-
 # .venv/.EXTRA is there when the extra is installed, as of these files. pip takes the pins from its environment, for
 # then they hold for the isolated builds too; the second name is that of newer versions of pip.
 INPUTS := pyproject.toml constraints.txt Makefile
 INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.venv/.core: $(INPUTS)
-	@$(call venv,half a minute)
-	@$(INSTALL) .
-	@touch $@
-
-.venv/.test: $(INPUTS)
-	@$(call venv,a minute)
-	@$(INSTALL) '.[test]'
-	@touch .venv/.core $@
-
-.venv/.bench: $(INPUTS)
-	@$(call venv,half a minute)
-	@$(INSTALL) '.[bench]'
-	@touch .venv/.core $@
-
 # torch comes in a build for CPUs, of a tenth of the size, and one for CUDA. pip takes the former where its
 # configuration leads to it; without that, on Linux, the latter, with its CUDA packages on top of the pins.
 .venv/.rl: $(INPUTS)
+	@$(call venv,a minute)
+	@$(INSTALL) '.[rl]'
+	@touch $@
+
+.venv/.test: $(INPUTS)
 	@$(call venv,two minutes)
-	@$(INSTALL) '.[rl,test,bench]'
-	@touch .venv/.core .venv/.test .venv/.bench $@
+	@$(INSTALL) '.[rl,test]'
+	@touch .venv/.rl $@
+
+.venv/.bench: $(INPUTS)
+	@$(call venv,a minute)
+	@$(INSTALL) '.[rl,bench]'
+	@touch .venv/.rl $@
 
 # $(call venv,TIME): says what is coming, and makes .venv if there is none that works
 define venv

@@ -23,7 +23,7 @@ Next: papertape config schema              what a configuration may hold
       papertape backtest CONFIG.yaml       your own data, agents, fees and limits
       papertape train CONFIG.yaml          an agent of your own, judged on days that it has not seen
       the folder's config.yaml is a complete configuration of what has just run"""
-NO_PPO = "the network is left out: training it needs torch, which `make setup-rl` installs"
+NO_PPO = "the network is left out: training it needs torch; install papertape[rl]"
 
 
 def config() -> dict[str, Any]:
