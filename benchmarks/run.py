@@ -17,7 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import compare, data, ours, processes, resting, venvs
+from benchmarks import compare, data, ours, processes, resting, training, venvs
 
 BARS, TICKS = 1_000_000, 5_000_000
 CASES = {"bars": BARS, "ticks": TICKS, "multi": BARS}
@@ -56,11 +56,14 @@ def main(arguments: list[str] | None = None) -> int:
     asked.add_argument("--rounds", type=int, default=9, help="rounds of each case (median counts)")
     asked.add_argument("--memory", action="store_true", help="also replay 100 million ticks from Parquet")
     asked.add_argument(
-        "--only", choices=[*CASES, "actors", "process", "resting"], action="append", help="just these"
+        "--only",
+        choices=[*CASES, "actors", "process", "resting", "training"],
+        action="append",
+        help="just these",
     )
     given = asked.parse_args(arguments)
     rounds = 3 if given.quick else given.rounds
-    only = given.only or [*CASES, "actors", "process", "resting"]
+    only = given.only or [*CASES, "actors", "process", "resting", "training"]
     console = Console(width=160)
     folder = venvs.HOME / "data"
     figures: list[Figure] = []
@@ -90,9 +93,11 @@ def main(arguments: list[str] | None = None) -> int:
         figures += processes.figures(rounds, folder)
     if "resting" in only:
         figures += resting.figures(rounds, folder)
+    if "training" in only:
+        figures += training.figures(rounds)
     if given.memory:
         figures.append(processes.memory(folder))
-    console.print(_table(figures))
+    console.print(table(figures))
     return int(wrong)
 
 
@@ -110,7 +115,7 @@ def actors(rounds: int, folder: Path) -> list[Figure]:
     ]
 
 
-def _table(figures: list[Figure]) -> Table:
+def table(figures: list[Figure]) -> Table:
     table = Table(box=box.MARKDOWN)
     table.add_column("measured")
     for name in ("figure", "bar", ""):

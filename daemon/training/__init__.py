@@ -1,0 +1,1 @@
+"""Training: history into tapes, agents into models, models before their judges."""
