@@ -47,7 +47,7 @@ TAPE = _record(  # one tape of those that lanes play
 )
 
 LANE = _record(
-    x1="i8",  # its random numbers, which choose where episodes begin: envs/generator.py
+    x1="i8",  # its random numbers, which choose where episodes begin: envs/qlearning/generator.py
     x2="i8",
     tape="i8",
     start="i8",  # the bars of this tape between which its episode lies

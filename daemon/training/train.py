@@ -55,6 +55,7 @@ def train(
     """
     from daemon import compiled
     from daemon.training.evaluation import Scorer, evaluate, run_agent
+    from envs.checkpoint import checkpoint_step
     from envs.progress import ParquetProgress
     from strategies.models import weights
     from strategies.models.registry import Registry
@@ -68,7 +69,14 @@ def train(
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    record = ParquetProgress(folder / PROGRESS, _step(config, folder) if resume else 0)
+    begun = checkpoint_step(folder)
+    if resume:
+        tell(
+            f"{config.name}: goes on after {begun:,} steps"
+            if begun
+            else f"{config.name}: there is no checkpoint, it begins"
+        )
+    record = ParquetProgress(folder / PROGRESS, begun)
     try:
         learned = learn(
             config,
@@ -77,7 +85,7 @@ def train(
             Scorer(history, times.validation),
             [record, *callbacks],
             folder,
-            resume,
+            resume=begun > 0,
         )
     finally:
         record.close()
@@ -125,17 +133,6 @@ def config_hash(config: TrainingConfig) -> str:
     """A hash of all that a training's configuration says, its name and its folder of models apart."""
     said = config.model_dump(mode="json", exclude={"name", "models", "evaluation"})
     return hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
-def _step(config: TrainingConfig, folder: Path) -> int:
-    """How far the training in a folder of checkpoints is."""
-    if config.algorithm == "ppo":
-        from envs.ppo.trainer import checkpoint_step
-
-        return checkpoint_step(folder)
-    from envs.qlearning.checkpoint import read_checkpoint
-
-    return int(read_checkpoint(folder)[0]["standing"]["step"])
 
 
 def _trials(

@@ -1,0 +1,1 @@
+"""Tabular Q-learning: quantile bins, schedules, the compiled update, and the trainer around it."""
