@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from daemon.controls_cli import controls
 from daemon.data_cli import app as data_app
 from daemon.models_cli import app as models_app
 from daemon.models_cli import predict
@@ -215,6 +216,7 @@ def bench(context: typer.Context) -> None:
 app.command()(train)
 app.command()(arena)
 app.command()(predict)
+app.command()(controls)
 
 
 @config_app.command()

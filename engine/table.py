@@ -269,3 +269,26 @@ def _copy(typing_context: Any, target: Any, to: Any, source: Any, start: Any, n:
 @overload(copy_bytes)
 def _copy_bytes(target, to, source, start, n):
     return lambda target, to, source, start, n: _copy(target, to, source, start, n)
+
+
+def prefetch(column: Any, place: int) -> None:
+    """Have the processor fetch what lies at that place of a column into its caches, if it lies in memory; no more than that."""
+
+
+@intrinsic
+def _prefetch(typing_context: Any, column: Any, place: Any) -> Any:
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = _element_pointer(context, builder, sig.args[0], args[0], args[1])
+        byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        # to be read, to be kept in all caches, data
+        builder.call(function, [pointer, *(ir.Constant(flag, n) for n in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(column, types.int64), generate
+
+
+@overload(prefetch)
+def _prefetch_place(column, place):
+    return lambda column, place: _prefetch(column, place)

@@ -22,13 +22,14 @@ from engine.features import account_value
 from engine.jit import entry, inline, jit, setting
 from engine.kernel import Command, kernel
 from engine.records import Outcome
-from engine.table import call, copy_bytes, state_at
+from engine.table import call, copy_bytes, prefetch, state_at, ticks_at
 from envs.compiling import own_folder
 from envs.qlearning.generator import draw
 from envs.records import Batch, batch_at
 from envs.rewards import begin_reward, reward_of
 
 HOLD = 1
+AHEAD = 2  # lanes: their part of the tape is fetched while others are stepped
 
 
 class Ended(IntEnum):
@@ -56,7 +57,8 @@ def _advance(b: Batch, i: int) -> bool:
     c = s.clock[0]
     _clear(c)
     outcome = call(b.engine[0], b.at[i])
-    if outcome == Outcome.ROOM:
+    # without room the outboxes are full, and emptied unheard; or the pool of orders is, which nothing mends
+    while outcome == Outcome.ROOM and c.n_events + c.n_equity + c.n_observations > 0:
         _clear(c)
         outcome = call(b.engine[0], b.at[i])
     return bool(outcome == Outcome.CALLS)
@@ -168,7 +170,21 @@ def observe_lane(b: Batch, i: int, out: Any, at: int) -> None:
 def feature_row(b: Batch, i: int) -> int:
     """Where the features of lane i's bar begin in `features`."""
     lane = b.lanes[i]
-    return (b.tapes[lane.tape].bars + lane.bar) * (len(b.features) // len(b.times))
+    return (b.tapes[lane.tape].bars + lane.bar) * b.settings[0].width
+
+
+@inline
+def fetch_lane(b: Batch, i: int) -> None:
+    """Fetch what the next step of lane i reads of the tape, which is as far from the other lanes' as chance has put it."""
+    t = ticks_at(b.at[i])
+    row = state_at(b.at[i]).clock[0].row
+    prefetch(t.ts_event, row)
+    prefetch(t.ts_recv, row)
+    prefetch(t.instrument, row)
+    prefetch(t.price, row)
+    prefetch(t.size, row)
+    prefetch(t.flags, row)
+    prefetch(b.features, feature_row(b, i) + b.settings[0].width)
 
 
 def reset(at: Any, first: int, end: int) -> int:
@@ -176,6 +192,8 @@ def reset(at: Any, first: int, end: int) -> int:
     b = batch_at(at)
     for i in range(first, end):
         draw_start(b, i)
+        if b.lanes[i].ended == Ended.FAULT:
+            return -1 - i
         observe_lane(b, i, b.observations, i * len(b.observed))
     return 0
 
@@ -188,6 +206,8 @@ def place(at: Any, i: int, start: int) -> int:
     length = b.settings[0].episode_bars
     last = min(start + length, tape.last) if length > 0 else tape.last
     start_lane(b, i, lane.tape, start, last)
+    if lane.ended == Ended.FAULT:
+        return -1 - i
     observe_lane(b, i, b.observations, i * len(b.observed))
     return 0
 
@@ -198,6 +218,8 @@ def step(at: Any, first: int, end: int) -> int:
     k = len(b.observed)
     ended = 0
     for i in range(first, end):
+        if i + AHEAD < end:
+            fetch_lane(b, i + AHEAD)
         lane = b.lanes[i]
         if lane.ended != Ended.NO:  # nobody has begun another episode
             b.rewards[i] = 0.0

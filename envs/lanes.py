@@ -22,7 +22,7 @@ from envs.kernel import HOLD, kernels
 from envs.qlearning.generator import make_random
 from envs.records import BATCH_TYPES, LANE, SETTINGS, TAPE, Batch, fill_batch
 from envs.spans import Span
-from envs.tapes import PRISTINE, SCRATCH, SHARED, VARYING, Tape
+from envs.tapes import EVENTS, ORDERS, PRISTINE, SCRATCH, SHARED, VARYING, Tape
 
 ALIGN = 64
 SPLIT_FROM = 128  # lanes; fewer are stepped by one thread
@@ -48,6 +48,7 @@ class Lanes:
     spans: for each tape the bars between which episodes lie; default: from the first bar with all features to the last.
     restarts: an episode that ends is followed by the next at once, whose first observation then stands in
     `observations`, the last one of the old in `final_observations`. threads: for how many parts the work is done at once.
+    events: how many of one step a lane keeps for `state`, of one with more the last ones.
 
     observations, final_observations: (n, k) float32. rewards: (n,) float32. terminated, truncated: (n,) bool. All are
     overwritten by the next step. Raises TaskError where the tapes do not fit the task.
@@ -62,6 +63,7 @@ class Lanes:
         normaliser: Normaliser | None = None,
         restarts: bool = True,
         threads: int = 1,
+        events: int = EVENTS,
     ) -> None:
         if not tapes or n < 1:
             raise TaskError(f"{n} lanes on {len(tapes)} tapes; there must be some of each")
@@ -83,7 +85,7 @@ class Lanes:
         self._pool = ThreadPoolExecutor(self._threads - 1, "lanes") if self._threads > 1 else None
         self._kernels = kernels()
         self._compiled = kernel().compiled
-        self._build(restarts)
+        self._build(restarts, events)
         self._seed(seed)
         k = len(task.features)
         b = self.batch
@@ -106,7 +108,7 @@ class Lanes:
                 f"an episode from bar {start} on; it can begin from {span.start} to {span.end - 2}"
             )
         self.batch.lanes[lane].tape = tape
-        self._kernels["place"](self._at, lane, start)
+        self._heard(self._kernels["place"](self._at, lane, start))
 
     def step(self, actions: Any) -> int:
         """Step each lane by its action, (n,): 0 sell, 1 hold, 2 buy, or a target exposure; the episodes that ended.
@@ -124,9 +126,15 @@ class Lanes:
             cuts = [self.n * i // self._threads for i in range(self._threads + 1)]
             waiting = [self._pool.submit(run, self._at, a, b) for a, b in list(pairwise(cuts))[1:]]
             results = [run(self._at, 0, cuts[1]), *(f.result() for f in waiting)]
-        if min(results) < 0:
-            raise EngineFault(f"the engine of lane {-1 - min(results)} stopped")
-        return sum(results)
+        return sum(self._heard(result) for result in results)
+
+    @staticmethod
+    def _heard(result: int) -> int:
+        if result < 0:
+            raise EngineFault(
+                f"the engine of lane {-1 - result} stopped: more than {ORDERS} orders at work, or a fault of ours"
+            )
+        return result
 
     def state(self, lane: int) -> State:
         """A lane's engine, to look at: its account, position, the events of its last step."""
@@ -155,7 +163,7 @@ class Lanes:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _build(self, restarts: bool) -> None:
+    def _build(self, restarts: bool, events: int) -> None:
         task, n = self.task, self.n
         sessions: list[Any] = []
         kept: list[bytes] = []
@@ -165,7 +173,7 @@ class Lanes:
         checkpoint_rows: list[int] = []
         n_bars = 0
         for i, tape in enumerate(self.tapes):
-            template, checkpoints = tape.prepared
+            template, checkpoints = tape.prepared(events)
             row = tapes[i]
             row.first, row.last, row.bars = self.spans[i].start, self.spans[i].end - 1, n_bars
             row.first_checkpoint, row.checkpoints = len(kept), len(checkpoints)
@@ -213,6 +221,7 @@ class Lanes:
         self._set(settings[0], restarts)
         settings[0].block, settings[0].varying = block, varying
         settings[0].pristine, settings[0].kept = len(fresh), varying
+        settings[0].width = len(task.series_features)
         address = kernel().address
         k = len(task.features)
         series = task.series_features

@@ -36,6 +36,7 @@ SETTINGS = _record(  # one record: the task, for compiled code
     varying="i8",  # of these, the first so many are kept in each checkpoint,
     pristine="i8",  # and so many behind them are the same at the start of all episodes
     kept="i8",  # bytes from one checkpoint to the next
+    width="i8",  # series features: from one row of `features` to the next
 )
 
 TAPE = _record(  # one tape of those that lanes play

@@ -91,11 +91,10 @@ class Tape:
     def __len__(self) -> int:
         return len(self.times)
 
-    @property
-    def prepared(self) -> tuple[State, list[tuple[dict[str, Array], int, int]]]:
-        """A lane's state before its first row, and the checkpoints: (varying arrays, rows taken, bars closed)."""
+    def prepared(self, events: int) -> tuple[State, list[tuple[dict[str, Array], int, int]]]:
+        """A lane's state with room for so many events, and the checkpoints: (varying arrays, rows taken, bars closed)."""
         spec = self.market.spec(self.task, self.task.strategy(self.market.instrument.name), trade_from=NEVER)
-        state = lane_state(build(_asked(spec)))
+        state = lane_state(build(_asked(spec)), events)
         kept = []
         if accrues(self.task.account):
             begin_accrual(state, int(self.rows.ts_recv[0]))
@@ -110,7 +109,7 @@ class Tape:
         return state, kept
 
 
-def lane_state(state: State) -> State:
+def lane_state(state: State, events: int) -> State:
     """The same state with pools and outboxes of the size that a lane has."""
     from engine.build import chain_free, records
     from engine.records import RECORD_TYPES
@@ -121,10 +120,10 @@ def lane_state(state: State) -> State:
     state.clock[0].free_order, state.clock[0].free_orders = 0, ORDERS
     return state._replace(
         orders=orders,
-        events=records(EVENTS, types.events),
+        events=records(events, types.events),
         equity=records(8, types.equity),
-        observations=np.zeros(EVENTS * len(state.observation)),
-        calls=records(EVENTS, types.calls),
+        observations=np.zeros(events * len(state.observation)),
+        calls=records(events, types.calls),
     )
 
 
@@ -178,7 +177,7 @@ def _played(
     rows: Ticks, market: Market, task: Task, features: Sequence[str]
 ) -> tuple[Array, Array, Array, Array]:
     strategy = task.strategy(market.instrument.name, tuple(features))
-    state = lane_state(build(_asked(market.spec(task, strategy))))
+    state = lane_state(build(_asked(market.spec(task, strategy))), EVENTS)
     machine = _Machine(state)
     clock, instrument, series = state.clock, state.instruments, state.series[int(state.slots[0].series) :]
     now, row, price, bars = clock["now"], clock["row"], instrument["price"], series["bars"]

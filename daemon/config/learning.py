@@ -213,7 +213,10 @@ class QLearningParams(_Params):
     n_step: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=1, description="Rewards that are added up before the table is asked for the rest."
     )
-    lanes: _Few = Field(default=64, description="Episodes that run side by side.")
+    lanes: _Few = Field(
+        default=8,
+        description="Episodes that run side by side; more are slower, as they share the processor's caches.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

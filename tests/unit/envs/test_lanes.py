@@ -15,7 +15,7 @@ from envs.normalise import CLIP, fit_normaliser
 from envs.spans import Span
 from envs.tapes import Tape, longest_window
 from envs.task import Actions, Market, Reward, RewardKind, Task
-from tests.builders import MINUTE, make_bars
+from tests.builders import MINUTE, make_bars, make_ticks
 
 CASH = AccountSpec("a", 10_000.0)
 FEATURES = ("close", "exposure")
@@ -228,3 +228,19 @@ def test_longest_window_counts_the_bars_that_the_features_look_back() -> None:
     # sma_20 looks at 20 bars and the close before, macd's slow average at 26; an account feature at none
     assert longest_window(("sma_20", "exposure", "rsi_14@3600000000000")) == 22
     assert longest_window(("exposure",)) == 0
+
+
+def test_bar_with_more_events_than_a_lane_keeps_is_played_all_the_same() -> None:
+    # bars of 1,000 trades of 100 units; an order takes 1 % of each: 950 units fill in 950 parts
+    rows = make_ticks([(i * MINUTE // 1000, 10.0 + 0.01 * (i % 3), 100.0) for i in range(3000)])
+    task = Task(CASH, MINUTE, FEATURES)
+    made = Tape("A", rows, Market(InstrumentSpec("A", participation=0.01)), task)
+    lanes = Lanes([made], 1, 1, restarts=False)
+    lanes.reset()
+    lanes.step([2.0])
+    assert int(lanes.state(0).accounts[0].fills) == 950  # 9,500 / 10
+    assert lanes.observations[0, 1] == pytest.approx(0.95, abs=1e-3)
+    kept = Lanes([made], 1, 1, restarts=False, events=1 << 12)
+    kept.reset()
+    kept.step([2.0])
+    assert int(kept.state(0).clock[0].n_events) == 1 + 950
