@@ -127,40 +127,42 @@ def stock_seconds(prepared: Tape, rounds: int, **settings: Any) -> tuple[list[fl
     return taken, model
 
 
-def decision_ns(rounds: int) -> tuple[float, float]:
-    """What a network's and a table's decision add to a bar, in ns: beside a rule on the same features that never trades."""
+def network() -> Network:
+    """Two layers of 64 on the default observation, that always holds."""
     rng = np.random.default_rng(1)
     n = len(DEFAULT_FEATURES)
     widths = (n, NETWORK, NETWORK, 3)
     weights = tuple(rng.normal(0, 0.1, (b, a)) for a, b in pairwise(widths))
-    biases = (np.zeros(NETWORK), np.zeros(NETWORK), np.array([0.0, 99.0, 0.0]))  # it always holds
-    network = Network(np.zeros(n), np.ones(n), 10.0, weights, biases)
-    table = QTable(tuple(np.array([-0.001, 0.001]) for _ in range(n)), np.tile([0.0, 1.0, 0.0], (3**n, 1)))
+    biases = (np.zeros(NETWORK), np.zeros(NETWORK), np.array([0.0, 99.0, 0.0]))
+    return Network(np.zeros(n), np.ones(n), 10.0, weights, biases)
+
+
+def table() -> QTable:
+    """Four features in four bins each, that always holds."""
+    edges = tuple(np.array([-0.01, 0.0, 0.01]) for _ in TABLE_FEATURES)
+    return QTable(edges, np.tile([0.0, 1.0, 0.0], (4 ** len(edges), 1)))
+
+
+def decision_ns(model: Network | QTable, features: tuple[str, ...], rounds: int) -> float:
+    """What a model's decision adds to a bar, in ns: beside a rule on the same features that never trades."""
     played = rows()
 
-    def seconds(
-        policy: Policy, model: Network | QTable | None, params: tuple[float, ...]
-    ) -> Callable[[], Any]:
+    def seconds(policy: Policy, params: tuple[float, ...], given: Network | QTable | None) -> float:
         strategy = StrategySpec(
-            "s", "a", ("A",), MINUTE, DEFAULT_FEATURES, policy, params, SizeKind.FRACTION, 0.95, model=model
+            "s", "a", ("A",), MINUTE, features, policy, params, SizeKind.FRACTION, 0.95, model=given
         )  # fmt: skip
         spec = EngineSpec((InstrumentSpec("A"),), (AccountSpec("a", 100_000.0),), (strategy,))
-        return lambda: Engine(spec).process(played)
+        engine = Engine(spec)
+        began = perf_counter()
+        engine.process(played)
+        return perf_counter() - began
 
-    works = [
-        seconds(Policy.MOMENTUM, None, (1e9,)),
-        seconds(Policy.NETWORK, network, ()),
-        seconds(Policy.Q_TABLE, table, ()),
-    ]
-    taken: list[list[float]] = [[], [], []]
-    for k in range(rounds + 1):
-        for times, work in zip(taken, works, strict=True):
-            began = perf_counter()
-            work()
-            if k:
-                times.append(perf_counter() - began)
-    rule, by_network, by_table = (median(times) for times in taken)
-    return (by_network - rule) / BARS * 1e9, (by_table - rule) / BARS * 1e9
+    policy = Policy.NETWORK if isinstance(model, Network) else Policy.Q_TABLE
+    rule, decided = [], []
+    for _ in range(rounds):
+        rule.append(seconds(Policy.MOMENTUM, (1e9,), None))
+        decided.append(seconds(policy, (), model))
+    return (median(decided) - median(rule)) / BARS * 1e9
 
 
 def predict_ns(model: Any, rounds: int) -> float:
@@ -196,7 +198,8 @@ def figures(rounds: int) -> list[Any]:
     stock = STOCK_STEPS / median(seconds)
     seconds, _ = stock_seconds(prepared, 2, batch_size=1024)
     scaled = STOCK_STEPS / median(seconds)
-    by_network, by_table = decision_ns(rounds)
+    by_network = decision_ns(network(), DEFAULT_FEATURES, rounds)
+    by_table = decision_ns(table(), TABLE_FEATURES, rounds)
     predicted = predict_ns(model, few)
     return [
         *found,
@@ -216,12 +219,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Measures and prints."""
     from rich.console import Console
 
-    from benchmarks.run import table
+    from benchmarks.run import table as shown
 
     asked = argparse.ArgumentParser(prog="python -m benchmarks.training", description="Speed of training.")
     asked.add_argument("--quick", action="store_true", help="three rounds")
     given = asked.parse_args(arguments)
-    Console(width=120).print(table(figures(3 if given.quick else 9)))
+    Console(width=120).print(shown(figures(3 if given.quick else 9)))
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daemon.training.history import History
+from envs.errors import TaskError
 
 if TYPE_CHECKING:
     from daemon.config.training import TrainingConfig
@@ -71,13 +72,16 @@ def _learn_table(
 
     params: Any = config.settings
     spans = history.spans(when)
-    bins = fit_lane_bins(
-        history.tapes,
-        spans,
-        params.bins,
-        {in_ns(name): n for name, n in params.bins_of.items()},
-        {in_ns(name): edges for name, edges in params.edges.items()},
-    )
+    try:
+        bins = fit_lane_bins(
+            history.tapes,
+            spans,
+            params.bins,
+            {in_ns(name): n for name, n in params.bins_of.items()},
+            {in_ns(name): edges for name, edges in params.edges.items()},
+        )
+    except ValueError as error:
+        raise TaskError(f"params.bins: {error}") from error
     lanes = Lanes(history.tapes, params.lanes, config.seed, spans)
     lanes.reset()
     settings = training_spec.settings(config)
