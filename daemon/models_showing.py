@@ -81,6 +81,10 @@ def print_card(registry: Registry, card: Card) -> None:
             for key, title in FIGURES
         )
         print_table(("", *(f">{span}" for span in spans)), rows)
+    if beside := [*_beside(card)]:
+        print_table(("test span", ">return", ">Sharpe"), beside)
+    if isinstance(verdict := card.evaluation.get("verdict"), str):
+        print_text(f"{verdict}\n")
     current = registry.promoted(card.name)
     print_text(
         f"{card.name} means this version"
@@ -202,6 +206,24 @@ def _flat(value: Any, key: str) -> Iterator[tuple[str, str]]:
             yield from _flat(inner, f"{key}.{name}")
     else:
         yield key, _short(value)
+
+
+def _beside(card: Card) -> Iterator[tuple[str, str, str]]:
+    """What the model did on the test span at other costs and a bar late, and what others did there: return, Sharpe ratio."""
+    test = _metrics(card, "test")
+    runs = {
+        "at no costs": test.get("costs", {}).get("x0"),
+        "at twice the costs": test.get("costs", {}).get("x2"),
+        "a bar late": test.get("delay"),
+        **test.get("baselines", {}),
+    }
+    for name, figures in runs.items():
+        if not isinstance(figures, dict):
+            continue
+        found = {key: figures.get(key) for key in ("return", "sharpe")}
+        middle = {k: v.get("median") if isinstance(v, dict) else v for k, v in found.items()}
+        title = f"{name}, median" if middle != found else name
+        yield title, _figure("return", middle["return"]), _figure("sharpe", middle["sharpe"])
 
 
 def _short(value: Any) -> str:

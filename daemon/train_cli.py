@@ -32,7 +32,7 @@ Models = Annotated[
 
 def train(
     configs: Annotated[
-        list[Path] | None, typer.Argument(metavar="CONFIG...", help="YAML files, one a training.")
+        list[Path] | None, typer.Argument(metavar="CONFIG", help="YAML files, one a training.")
     ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Train the four personalities of configs/train.")

@@ -36,7 +36,7 @@ def print_training(result: Mapping[str, Any]) -> None:
     if deflated is not None:
         trials = evaluation.get("trials")
         tried = f" over {trials} {'trial' if trials == 1 else 'trials'} on these data" if trials else ""
-        console.print(f"deflated Sharpe ratio {deflated:.2f}{tried}; 0.95 and more is hard to get by luck")
+        console.print(f"deflated Sharpe ratio {deflated:.2f}{tried}")
     if controls := result["controls"]:
         console.print(_controls(controls), soft_wrap=True)
     rate = f", {result['steps_per_s']:,} a second" if result["steps_per_s"] else ""

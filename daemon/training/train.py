@@ -172,9 +172,8 @@ def _read_returns(path: Path) -> tuple[Array, Array]:
 
 
 def _controls(config: TrainingConfig, tell: Callable[[str], None]) -> dict[str, Any]:
-    from envs.controls.running import run_controls
-
     from daemon.config.training_spec import settings
+    from envs.controls.running import run_controls
 
     tell("training on markets whose best policy is known")
     return run_controls(config.algorithm, settings(config), config.seed).to_dict()
@@ -232,8 +231,8 @@ def _card(
             "size": actions.size.model_dump(exclude_none=True),
         },
         reward=config.reward.model_dump(mode="json"),
-        spans={name: getattr(times, name).iso for name in ("train", "validation", "test")}
-        | {"embargo": history.embargo},
+        spans={name: getattr(times, name).iso for name in ("train", "validation", "test")},
+        embargo=history.embargo,
         steps=learned.steps,
         ended=learned.ended,
         controls=controls,

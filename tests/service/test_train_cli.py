@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,11 +78,11 @@ def test_training_ends_with_a_json_object_and_a_model_that_a_backtest_uses(folde
         assert {"return", "sharpe", "fills", "buy_and_hold"} <= set(result[span])
 
     # the figures of the test span are those of a backtest with the model over the same days
-    card = Registry(folder / "models").load(result["model"]).card
+    spans: Any = Registry(folder / "models").load(result["model"]).card.spans
     config = {
         "name": "check",
-        "start": card.spans["test"]["start"],
-        "end": card.spans["test"]["end"],
+        "start": spans["test"]["start"],
+        "end": spans["test"]["end"],
         "models": str(folder / "models"),
         "data": [{"source": "sample", "instrument": "AAPL"}],
         "instruments": {"AAPL": {"fees": {"bps": 5}}},
@@ -122,7 +123,7 @@ def test_progress_is_kept_beside_the_model(folder):
 
 
 def test_ctrl_c_keeps_the_best_so_far(folder):
-    command = [PAPERTAPE, "train", "aapl.yaml", "--json", "--set", "steps=4000000000"]
+    command = [str(PAPERTAPE), "train", "aapl.yaml", "--json", "--set", "steps=4000000000"]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     unfinished = folder / "models" / ".training"
     deadline = time.monotonic() + 120
@@ -143,7 +144,7 @@ def test_ctrl_c_keeps_the_best_so_far(folder):
 def test_training_that_was_killed_resumes_to_the_same_model(folder):
     long = ["--set", "steps=12000000", "--set", "params.evaluate_every=500000", *NO_CONTROLS]
     expected = trained("aapl.yaml", *long, "--models", "whole", cwd=folder)
-    command = [PAPERTAPE, "train", "aapl.yaml", *long]
+    command = [str(PAPERTAPE), "train", "aapl.yaml", *long]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not list(folder.glob("models/.training/*/training.npz")) and time.monotonic() < deadline:
