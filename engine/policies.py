@@ -145,9 +145,7 @@ def expose(s: State, slot_index: int, value: float) -> None:
     instrument = s.instruments[slot.instrument]
     change = abs(amount_of(instrument, target - lots, instrument.price))
     part = equity_of(s, s.accounts[slot.account]) / strategy.n_slots
-    if change >= strategy.threshold * part or (
-        target == 0 and share == 0.0
-    ):
+    if change >= strategy.threshold * part or (target == 0 and share == 0.0):
         aim(s, slot_index, target)
 
 

@@ -171,12 +171,17 @@ def _read_returns(path: Path) -> tuple[Array, Array]:
     return table["day"].to_numpy().astype(np.int64), table["return"].to_numpy()
 
 
-def _controls(config: TrainingConfig, tell: Callable[[str], None]) -> dict[str, Any]:
+def _controls(config: TrainingConfig, tell: Callable[[str], None]) -> dict[str, Any] | None:
     from daemon.config.training_spec import settings
     from envs.controls.running import run_controls
 
+    bins = {"bins": config.params["bins"]} if config.algorithm == "qlearning" else {}
     tell("training on markets whose best policy is known")
-    return run_controls(config.algorithm, settings(config), config.seed).to_dict()
+    try:
+        return run_controls(config.algorithm, settings(config), config.seed, **bins).to_dict()
+    except KeyboardInterrupt:
+        tell("interrupted; the model is kept, without controls")
+        return None
 
 
 def _walk_forward(

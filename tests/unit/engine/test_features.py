@@ -145,7 +145,8 @@ ORACLES: dict[str, tuple[Callable[[Bars], Any], int]] = {
 # What a value is made of: the differences that it is taken of cancel, and the oracle is no more exact than they are.
 PARTS: dict[str, Callable[[Bars], Any]] = {
     **dict.fromkeys(
-        ("return", "return_5", "log_return_3", "sma_gap_20", "bb_position", "bb_position_10_1.5"), lambda b: 1.0
+        ("return", "return_5", "log_return_3", "sma_gap_20", "bb_position", "bb_position_10_1.5"),
+        lambda b: 1.0,
     ),
     **dict.fromkeys([n for n in ORACLES if n.startswith("macd")], lambda b: b.close),
 }
