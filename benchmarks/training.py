@@ -90,7 +90,7 @@ def table_seconds(rounds: int) -> list[float]:
     return timed(rounds, lambda: train_qlearning(world, QSettings(), 1, TABLE_STEPS))
 
 
-TABLE_LANES = 8  # as a configuration has, unless it says otherwise
+TABLE_LANES = 2  # as a configuration has, unless it says otherwise
 
 
 def ppo_seconds(prepared: Tape, rounds: int, **settings: Any) -> list[float]:

@@ -214,7 +214,7 @@ class QLearningParams(_Params):
         default=1, description="Rewards that are added up before the table is asked for the rest."
     )
     lanes: _Few = Field(
-        default=8,
+        default=2,
         description="Episodes that run side by side; more are slower, as they share the processor's caches.",
     )
 
