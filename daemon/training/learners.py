@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from daemon.training.history import History
 from envs.errors import TaskError
@@ -67,7 +70,7 @@ def _learn_table(
     from daemon.config import training_spec
     from daemon.config.timeframes import in_ns
     from envs.lanes import Lanes
-    from envs.qlearning.lanes import LaneWorld, fit_lane_bins
+    from envs.qlearning.lanes import LaneWorld, fit_lane_bins, kernel
     from envs.qlearning.trainer import QSettings, train_qlearning
 
     params: Any = config.settings
@@ -82,8 +85,8 @@ def _learn_table(
         )
     except ValueError as error:
         raise TaskError(f"params.bins: {error}") from error
+    kernel()  # compiled before the clock of the training runs
     lanes = Lanes(history.tapes, params.lanes, config.seed, spans)
-    lanes.reset()
     settings = training_spec.settings(config)
     assert isinstance(settings, QSettings)
     trained = train_qlearning(
@@ -96,7 +99,11 @@ def _learn_table(
         folder,
         resume,
     )
-    return Learned(trained.model, trained.steps, trained.wall_s, trained.stopped)
+    visits = io.BytesIO()
+    np.save(visits, trained.visits, allow_pickle=False)
+    return Learned(
+        trained.model, trained.steps, trained.wall_s, trained.stopped, {"visits.npy": visits.getvalue()}
+    )
 
 
 def _learn_network(
@@ -135,8 +142,6 @@ def _learn_network(
 
 
 def _zipped(model: Any) -> bytes:
-    import io
-
     held = io.BytesIO()
     model.save(held)
     return held.getvalue()

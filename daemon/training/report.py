@@ -37,6 +37,13 @@ def print_training(result: Mapping[str, Any]) -> None:
         trials = evaluation.get("trials")
         tried = f" over {trials} {'trial' if trials == 1 else 'trials'} on these data" if trials else ""
         console.print(f"deflated Sharpe ratio {deflated:.2f}{tried}")
+    if walk := result.get("walk_forward"):
+        held = walk["buy_and_hold"]["return"]
+        console.print(
+            f"walk-forward, {len(walk['folds'])} folds: {_share(walk['return'])} (Sharpe {_number(walk['sharpe'])}), "
+            f"buying and holding {_share(held)}",
+            soft_wrap=True,
+        )
     if controls := result["controls"]:
         console.print(_controls(controls), soft_wrap=True)
     rate = f", {result['steps_per_s']:,} a second" if result["steps_per_s"] else ""
