@@ -136,6 +136,7 @@ async def backtest(
     from daemon import compiled
     from daemon.config.deposits import payments
     from daemon.config.spec import complete, engine_spec, sources
+    from daemon.config.trained import learned_from
     from daemon.data.feed import open_feed
     from daemon.metrics import Metrics
     from daemon.results import ResultFiles, ResultHash
@@ -145,6 +146,8 @@ async def backtest(
     config = loaded.config
     with result_folder(folder) as hidden:
         spec, actors = engine_spec(config)
+        for warning in learned_from(config):
+            tell(warning)
         feed = open_feed(sources(config), batch_rows, payments(config))
         (hidden / "config.yaml").write_text(complete(config), encoding="utf-8")
         compiled.prepare(tell)

@@ -75,8 +75,11 @@ def compare(
 def promote(
     ref: Ref,
     min_deflated_sharpe: Annotated[
-        float, typer.Option(min=0, max=1, help="The least deflated Sharpe ratio of a promoted model.")
-    ] = 0.95,
+        float | None,
+        typer.Option(
+            min=0, max=1, help="The least deflated Sharpe ratio; without it, the configuration's, or 0.95."
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Promote it whatever speaks against it; the card will say so.")
     ] = False,

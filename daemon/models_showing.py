@@ -83,6 +83,22 @@ def print_card(registry: Registry, card: Card) -> None:
         print_table(("", *(f">{span}" for span in spans)), rows)
     if beside := [*_beside(card)]:
         print_table(("test span", ">return", ">Sharpe"), beside)
+    walk = card.evaluation.get("walk_forward")
+    if isinstance(walk, dict) and isinstance(held := walk.get("buy_and_hold"), dict):
+        folds: Any = walk.get("folds")
+        tests: list[tuple[str, Any, Any]] = [
+            (
+                f"{f['spans']['test']['start'][:10]} to {f['spans']['test']['end'][:10]}",
+                f["return"],
+                f["buy_and_hold"],
+            )
+            for f in folds
+        ]
+        tests.append(("all together", walk.get("return"), held.get("return")))
+        print_table(
+            ("walk-forward", ">return", ">buy and hold"),
+            [(name, _figure("return", one), _figure("return", other)) for name, one, other in tests],
+        )
     if isinstance(verdict := card.evaluation.get("verdict"), str):
         print_text(f"{verdict}\n")
     current = registry.promoted(card.name)

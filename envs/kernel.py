@@ -99,7 +99,11 @@ def start_lane(b: Batch, i: int, tape_index: int, start: int, last: int) -> None
 
 @jit
 def draw_start(b: Batch, i: int) -> None:
-    """Begin an episode of lane i anywhere on any of the tapes, where it has its full length."""
+    """Begin an episode of lane i anywhere on any of the tapes.
+
+    Where it has a length, it has its full length; else it goes on to the end of the span, and a lane that does not restart
+    begins at the start of it.
+    """
     lane = b.lanes[i]
     settings = b.settings[0]
     tape_index = draw(lane) % len(b.tapes)
@@ -109,6 +113,8 @@ def draw_start(b: Batch, i: int) -> None:
     if settings.episode_bars > 0:
         start += draw(lane) % max(tape.last - settings.episode_bars - tape.first + 1, 1)
         last = min(start + settings.episode_bars, tape.last)
+    elif settings.restarts:
+        start += draw(lane) % (tape.last - tape.first)
     start_lane(b, i, tape_index, start, last)
 
 

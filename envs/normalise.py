@@ -1,4 +1,4 @@
-"""The normalisation of observations, fitted to what an agent meets on its training span and nowhere else."""
+"""The normalisation of observations, fitted to the training span and to nothing else."""
 
 from __future__ import annotations
 
@@ -6,31 +6,46 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from engine.models import Array
 from envs.lanes import Lanes, Normaliser
 from envs.spans import Span
 from envs.tapes import Tape
 
 LANES = 64
-STEPS = 256  # so many of each lane are looked at
+STEPS = 256  # so many of each lane are looked at, for what depends on the agent
 CLIP = 10.0
 
 
 def fit_normaliser(tapes: Sequence[Tape], spans: Sequence[Span], seed: int) -> Normaliser:
-    """Mean and deviation of each feature over the spans, as an agent meets them that acts by chance.
+    """Mean and deviation of each feature over the spans.
 
-    A feature that does not vary is only moved to zero.
+    Features of the market are taken at each bar of the spans, those of the account as an agent meets them that acts by
+    chance. A feature that does not vary is only moved to zero.
     """
+    task = tapes[0].task
+    series = task.series_features
+    market = np.concatenate([tape.features[span.slice] for tape, span in zip(tapes, spans, strict=True)])
+    account = _met_by_chance(tapes, spans, seed)
+    moments = [
+        _moments(market[:, series.index(name)] if name in series else account[:, k])
+        for k, name in enumerate(task.features)
+    ]
+    mean, scale = np.array(moments).T
+    return Normaliser(mean.copy(), scale.copy(), CLIP)
+
+
+def _met_by_chance(tapes: Sequence[Tape], spans: Sequence[Span], seed: int) -> Array:
     lanes = Lanes(tapes, LANES, seed, spans)
     rng = np.random.default_rng(seed)
     seen = [lanes.reset().astype(np.float64)]
-    target = lanes.task.actions.target
     for _ in range(STEPS):
-        actions = rng.uniform(-1.0, 1.0, LANES) if target else rng.integers(0, 3, LANES)
-        lanes.step(actions)
+        target = lanes.task.actions.target
+        lanes.step(rng.uniform(-1.0, 1.0, LANES) if target else rng.integers(0, 3, LANES))
         seen.append(lanes.observations.astype(np.float64))
-    all_seen = np.concatenate(seen)
-    deviation = all_seen.std(axis=0)
-    varies = deviation > 1e-9 * np.maximum(np.abs(all_seen).max(axis=0), 1e-9)
-    return Normaliser(
-        all_seen.mean(axis=0), np.where(varies, 1.0 / np.where(varies, deviation, 1.0), 1.0), CLIP
-    )
+    return np.concatenate(seen)
+
+
+def _moments(values: Array) -> tuple[float, float]:
+    deviation = float(values.std())
+    varies = deviation > 1e-9 * max(float(np.abs(values).max()), 1e-9)
+    return float(values.mean()), 1.0 / deviation if varies else 1.0

@@ -99,6 +99,7 @@ class Tape:
         if accrues(self.task.account):
             begin_accrual(state, int(self.rows.ts_recv[0]))
         machine = _Machine(state)
+        kept.append(({name: np.array(getattr(state, name)) for name in VARYING}, 0, 0))
         first = 0
         for end in [int(r) for r in self._row_of[::BARS_BETWEEN]]:
             if end > first:
@@ -210,7 +211,14 @@ def _with_end(rows: Ticks) -> Ticks:
     return Ticks(*(np.append(c, np.array([v], c.dtype)) for c, v in zip(rows, end, strict=True)))
 
 
-def longest_window(features: Sequence[str]) -> int:
-    """Bars that the features look back: how far what is learned from one bar reaches into the next ones."""
-    windows = [getattr(parse_feature(f.partition("@")[0]), "bars", 0) for f in features]
-    return max(windows, default=0)
+def longest_window(features: Sequence[str], timeframe_ns: int) -> int:
+    """Bars of a task that its features look back: how far what is seen at one bar reaches into the next ones.
+
+    features: as the engine names them. A bar of another timeframe counts as so many of the task's as it lasts.
+    """
+    windows = [0]
+    for feature in features:
+        base, _, timeframe = feature.partition("@")
+        bars = getattr(parse_feature(base), "bars", 0)
+        windows.append(bars * -(-int(timeframe or timeframe_ns) // timeframe_ns))
+    return max(windows)

@@ -99,7 +99,7 @@ ActionsOrWord = Annotated[Actions, BeforeValidator(_word, json_schema_input_type
 
 
 class WalkForward(Model):
-    """The training span cut into folds, each trained on what lies before it."""
+    """The whole history cut into folds, each trained on what lies before its test span."""
 
     folds: Annotated[int, Field(ge=2, le=100)] = Field(description="How many times it trains and tests.")
     anchored: bool = Field(

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.config.timeframes import format_timeframe, parse_timeframe
 from daemon.config.types import format_duration
-from daemon.config.uses import MODEL
+from daemon.config.uses import MODEL, is_model
 
 if TYPE_CHECKING:
     from daemon.config.accounts import Account
     from daemon.config.agents import Strategy
     from daemon.config.checks import Finding
+    from daemon.config.models import BacktestConfig
     from strategies.models import LoadedModel
 
 MODELS = Path("models")  # where nothing is said
@@ -31,6 +32,23 @@ def found(use: str, folder: Path | None) -> LoadedModel:
         return Registry(folder or MODELS).load(use.removeprefix(MODEL))
     except RegistryError as error:
         raise ValueError(str(error)) from error
+
+
+def learned_from(config: BacktestConfig) -> Iterator[str]:
+    """A sentence for each model of a run that was trained, or chosen, on days which the run replays."""
+    start = None if config.start is None else config.start.isoformat()
+    end = None if config.end is None else config.end.isoformat()
+    for strategy in (s for account in config.accounts for s in account.strategies if is_model(s.use)):
+        card = found(strategy.use, config.models).card
+        spans: Any = card.spans
+        if not {"train", "test"} <= spans.keys() or not set(strategy.instruments) & set(card.instruments):
+            continue
+        seen_from, seen_to = spans["train"]["start"], spans["test"]["start"]
+        if (start is None or start < seen_to) and (end is None or seen_from < end):
+            yield (
+                f"{strategy.use} has learned from days before {seen_to[:10]}, which are in this run: "
+                f"what it earned there says nothing; start: {seen_to[:10]} leaves them out"
+            )
 
 
 def timeframe(given: Any, use: str, folder: Path | None) -> Any:

@@ -146,6 +146,12 @@ class TrainingConfig(Market):
         return self
 
     @property
+    def edges(self) -> dict[str, tuple[float, ...]]:
+        """Edges of a table's bins that are not fitted: those given, and of `balance` half of the cash: invested, or not."""
+        usual = {"balance": (0.5 * self.account.cash,)} if "balance" in self.features else {}
+        return {**usual, **self.params["edges"]}
+
+    @property
     def settings(self) -> QLearningParams | PpoParams:
         """The algorithm's parameters, as an object."""
         return PARAMS[self.algorithm].model_validate(self.params)
@@ -218,9 +224,36 @@ def _bins(config: TrainingConfig) -> Iterator[checks.Finding]:
                 near = get_close_matches(name, config.features, 1)
                 hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(config.features)}"
                 yield ("params", key, name), f"is none of the features; {hint}"
+    yield from _table(config)
     for name, edges in config.params["edges"].items():
         if any(a >= b for a, b in pairwise(edges)):
             yield ("params", "edges", name), "do not ascend; write each edge once, the lowest first"
+
+
+def _table(config: TrainingConfig) -> Iterator[checks.Finding]:
+    """Features of the account have edges, and the bins make no more states than a table can have."""
+    from envs.qlearning.bins import ACCOUNT_EDGES, MOST_STATES
+    from envs.task import of_account
+
+    params = config.params
+    edges = {**ACCOUNT_EDGES, **config.edges}
+    states = 1
+    for i, name in enumerate(config.features):
+        if name in edges:
+            states *= len(edges[name]) + 1
+        elif of_account(name):
+            hint = f"write params: {{edges: {{{name}: [...]}}}}, or leave it out"
+            yield (
+                ("features", i),
+                f"{name} is of the account, and no data say how to cut it into bins; {hint}",
+            )
+        else:
+            states *= params["bins_of"].get(name, params["bins"])
+    if states > MOST_STATES:
+        yield (
+            ("params", "bins"),
+            f"make {states:,} states, and a table has at most {MOST_STATES:,}; take fewer bins or features",
+        )
 
 
 def _bars(config: TrainingConfig, name: str, bar: int) -> Iterator[checks.Finding]:

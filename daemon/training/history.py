@@ -11,7 +11,7 @@ import numpy as np
 
 from daemon.backtest import EmptyTapeError
 from engine.records import NO_TIME, RowKind, Ticks
-from envs.spans import Shares, Span, TimeSpan, common_closes, walk_forward
+from envs.spans import Shares, Span, SpanError, TimeSpan, common_closes, walk_forward
 from envs.tapes import Tape, longest_window
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def load_history(config: TrainingConfig) -> History:
         Tape(name, of_instrument(rows, index[name]), given, made) for name, given in markets(config).items()
     )
     embargo = config.spans.embargo
-    embargo = longest_window(made.features) if embargo is None else embargo
+    embargo = longest_window(made.features, made.timeframe_ns) if embargo is None else embargo
     times, folds = _cut(config, tapes, market.trade_from, embargo)
     return History(rows, market, made, tapes, times, folds, embargo, data_hash(rows))
 
@@ -104,7 +104,29 @@ def _cut(
 
     def times(folds: int, anchored: bool) -> tuple[Times, ...]:
         cuts = walk_forward(len(closes), shares, embargo, folds, anchored=anchored)
-        return tuple(Times(*(s.times(closes) for s in (c.train, c.validation, c.test))) for c in cuts)
+        found = []
+        for cut in cuts:
+            train, validation, test = (s.times(closes) for s in (cut.train, cut.validation, cut.test))
+            validation = _apart(train, validation, tapes, embargo)
+            found.append(Times(train, validation, _apart(validation, test, tapes, embargo)))
+        return tuple(found)
 
     wanted = config.spans.walk_forward
     return times(1, False)[0], times(wanted.folds, wanted.anchored) if wanted else ()
+
+
+def _apart(before: TimeSpan, after: TimeSpan, tapes: Sequence[Tape], embargo: int) -> TimeSpan:
+    """The later span, begun so late that every instrument has `embargo` bars of its own between the two.
+
+    Spans are cut by the closes of all instruments together, of which one that trades at fewer hours has fewer.
+    """
+    first = after.first_ns
+    for tape in tapes:
+        begin = int(np.searchsorted(tape.times, before.last_ns, side="right")) + embargo
+        first = max(first, int(tape.times[min(begin, len(tape) - 1)]))
+    if first >= after.last_ns:
+        raise SpanError(
+            f"spans: an embargo of {embargo} bars leaves nothing of the span that ends {after.iso['end'][:10]}; "
+            "take more bars, or features with shorter windows"
+        )
+    return TimeSpan(first, after.last_ns)

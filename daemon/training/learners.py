@@ -81,7 +81,7 @@ def _learn_table(
             spans,
             params.bins,
             {in_ns(name): n for name, n in params.bins_of.items()},
-            {in_ns(name): edges for name, edges in params.edges.items()},
+            {in_ns(name): edges for name, edges in config.edges.items()},
         )
     except ValueError as error:
         raise TaskError(f"params.bins: {error}") from error

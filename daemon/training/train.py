@@ -65,7 +65,9 @@ def train(
     compiled.prepare(tell)
     history = load_history(config)
     times = history.times
-    folder = registry.folder / UNFINISHED / f"{config.name}-{config_hash(config)[:12]}"
+    folder = (
+        registry.folder / UNFINISHED / f"{config.name}-{config_hash(config)[:12]}-{history.data_hash[:12]}"
+    )
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +109,7 @@ def train(
     controls = None
     if config.evaluation.controls and not learned.ended.startswith("interrupt"):
         controls = _controls(config, tell)
-    walk = _walk_forward(config, history, tell)
+    walk = None if learned.ended.startswith("interrupt") else _walk_forward(config, history, tell)
     card = _card(config, history, learned, _told(judged, walk), controls)
     files = {PROGRESS: (folder / PROGRESS).read_bytes(), RETURNS: _returns(own)}
     ref = registry.store(learned.model, card, {**learned.files, **files})
@@ -138,13 +140,13 @@ def config_hash(config: TrainingConfig) -> str:
 def _trials(
     registry: Registry, history: History, own: Performance, version: str
 ) -> tuple[list[float | None], Array | None]:
-    """Of all other models that were trained on the same data: the others' yearly Sharpe ratios on the test span, and the daily
+    """Of all other models that were judged on these days: the others' yearly Sharpe ratios on the test span, and the daily
     returns of all, (days, models), this one's last; None where there are no others over the same days.
     """
     names = [tape.name for tape in history.tapes]
     trials = [
         trial
-        for trial in registry.trials(history.data_hash, names)
+        for trial in registry.trials(history.data_hash, names, history.times.test.iso)
         if not trial.ref.endswith(f"@{version}")  # the same training, done again
     ]
     columns = [own.returns]
@@ -194,9 +196,16 @@ def _walk_forward(
 
     def fold(times: Times) -> Model:
         tell(f"training up to {times.train.iso['end'][:10]}")
-        return learn(config, history, times.train, Scorer(history, times.validation)).model
+        learned = learn(config, history, times.train, Scorer(history, times.validation))
+        if learned.ended.startswith("interrupt"):
+            raise KeyboardInterrupt
+        return learned.model
 
-    return walk_forward(history, fold)
+    try:
+        return walk_forward(history, fold)
+    except KeyboardInterrupt:
+        tell("interrupted; the model is kept, without the walk forward")
+        return None
 
 
 def _told(judged: dict[str, Any], walk: dict[str, Any] | None) -> dict[str, Any]:

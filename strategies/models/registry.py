@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from engine.models import Model
 from strategies.errors import RegistryError
@@ -27,6 +27,7 @@ from strategies.models.files import replace_file, sync_folder
 from strategies.models.promotions import Promotion
 
 LOCK_NAME = ".lock"
+DEFLATED_SHARPE = 0.95  # the bar of a promotion, where no configuration has another
 LATEST = "latest"  # in place of a version, which is hexadecimal: the one that was trained last
 
 
@@ -118,7 +119,7 @@ class Registry:
         """Put a model into the registry; its NAME@VERSION.
 
         extra_files: names -> files (or what is to be in them) to be kept beside, such as sb3.zip. A model that is there
-        already keeps its date and its promotion; its card and files become these, with what was measured last.
+        already keeps its promotion; its card and files become these, with their date and what was measured last.
         Raises RegistryError where the card does not fit the model.
         """
         cards.check_model(card, model)
@@ -138,10 +139,8 @@ class Registry:
         version = card.version_of(data)
         files = {name: cards.digest(content) for name, content in contents.items()}
         with self._writing(card.name) as folder:
-            before = _intact(folder / version)
             told = [entry for entry in promotions.read(folder) if entry.version == version]
             kept = {
-                "created": before.created if before else card.created,
                 "promotion": told[-1].to_json() if told else None,
             }
             card = card.model_copy(update={"version": version, "files": files, **kept}).with_checksum()
@@ -157,13 +156,16 @@ class Registry:
         """Every promotion and rollback of a model, the oldest first."""
         return promotions.read(self.folder / self._known(name))
 
-    def promote(self, ref: str, min_deflated_sharpe: float = 0.95, force: bool = False) -> Promotion:
+    def promote(self, ref: str, min_deflated_sharpe: float | None = None, force: bool = False) -> Promotion:
         """Make a version what its name alone means.
 
-        Raises RegistryError where its controls did not pass, or its deflated Sharpe ratio is below the bar or unknown,
+        min_deflated_sharpe: the bar; None: that of the configuration that the model was trained by, or 0.95. Raises RegistryError where its controls did not pass, or its deflated Sharpe ratio is below the bar or unknown,
         unless forced: then the record and the card say so.
         """
         card = self.load(ref).card
+        if min_deflated_sharpe is None:
+            configured: Any = card.config.get("evaluation")
+            min_deflated_sharpe = float((configured or {}).get("min_deflated_sharpe", DEFLATED_SHARPE))
         against = promotions.objections(card, min_deflated_sharpe)
         if against and not force:
             raise RegistryError(
@@ -182,18 +184,22 @@ class Registry:
             before = entries[-2]
             return _enter(folder, before.version, "rollback", before.overridden)
 
-    def trials(self, data_hash: str, instruments: Sequence[str]) -> list[Trial]:
-        """What each model did that was trained on these data and instruments, whatever its name: the trials so far.
+    def trials(
+        self, data_hash: str, instruments: Sequence[str], test: Mapping[str, str] | None = None
+    ) -> list[Trial]:
+        """What each model did that was judged on history which these data have, too, whatever its name: the trials so far.
 
-        Models that are damaged are left out, as nobody can say what they were trained on.
+        That is a model with one of the instruments, trained on the same data, or with a test span that has days in common
+        with `test`, {"start": ..., "end": ...} in ISO: a history that is a day longer is no new one. Models that are damaged
+        are left out, as nobody can say what they were trained on.
         """
         known = [(ref, self._intact(ref)) for ref, _ in self.cards()]
         return [
             Trial(ref, card.metric("validation"), card.metric("test"))
             for ref, card in known
             if card is not None
-            and card.data_hash == data_hash
-            and sorted(card.instruments) == sorted(instruments)
+            and set(card.instruments) & set(instruments)
+            and (card.data_hash == data_hash or _overlap(card.spans.get("test"), test))
         ]
 
     def _intact(self, ref: str) -> Card | None:
@@ -311,6 +317,10 @@ def _card_or_error(folder: Path) -> Card | RegistryError:
 
 def _created(card: Card | RegistryError) -> float:
     return card.created.timestamp() if isinstance(card, Card) else float("-inf")
+
+
+def _overlap(one: Any, other: Any) -> bool:
+    return bool(one and other and one["start"] <= other["end"] and other["start"] <= one["end"])
 
 
 def _refs(name: str, versions: Sequence[str]) -> str:

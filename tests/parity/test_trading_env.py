@@ -111,8 +111,8 @@ def episode(env: TradingEnv, start: int, decide: Any) -> tuple[list[float], list
 
 def compare(infos: list[dict[str, Any]], result: BacktestResult) -> None:
     """Fills and equity agree exactly up to the end of the episode; the splits and dividends were in it."""
-    end = infos[-1]["time"]
-    fills = result.fills[result.fills["ts"].astype("int64") <= end]
+    end = infos[-1]["time"]  # what is decided then fills at the open of the next bar, at the same time
+    fills = result.fills[result.fills["ts"].astype("int64") < end]
     expected = zip(
         fills["ts"].astype("int64"), fills["side"].astype(str), fills["last_qty"], fills["last_px"], fills["fee_micros"],
         strict=True,

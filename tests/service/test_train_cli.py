@@ -172,8 +172,8 @@ def test_resuming_what_was_never_begun_begins_it_and_says_so(folder):
         (["aapl.yaml", "--set", "features=[sma_5000]"], "the features are never complete"),
         (["aapl.yaml", "--set", "spans={train: 0.6, validation: 0.2, test: 0.1}"], "add up to 0.9"),
         (["aapl.yaml", "--set", "spans.embargo=3000"], "spans.train is empty"),
-        (["aapl.yaml", "--set", "features=[balance]"], "give the edges of its bins"),
-        (["aapl.yaml", "--set", "params={bins: 1000}"], "the bins make"),
+        (["aapl.yaml", "--set", "features=[exposure, exposure]"], "is given twice"),
+        (["aapl.yaml", "--set", "params={bins: 1000}"], "make 3,000,000 states"),
         (["nothing.yaml"], "nothing.yaml"),
     ],
 )

@@ -98,14 +98,14 @@ def test_version_is_of_the_training_and_not_of_what_was_measured(registry):
     assert len({first, *others}) == 11
 
 
-def test_stored_again_keeps_date_and_promotion_and_takes_the_new_figures_and_files(registry):
+def test_stored_again_keeps_its_promotion_and_takes_the_new_date_figures_and_files(registry):
     ref = registry.store(table(), card(), {"sb3.zip": b"zip", "old.csv": b""})
     registry.promote(ref)
     later = card(created=datetime(2027, 1, 1, tzinfo=UTC), deflated_sharpe=0.5)
     assert registry.store(table(), later, {"sb3.zip": b"another"}) == ref
     loaded = registry.load("rsi")
     assert loaded.card.deflated_sharpe == 0.5
-    assert loaded.card.created.year == 2026
+    assert loaded.card.created.year == 2027
     assert loaded.card.promotion["version"] == ref.partition("@")[2]
     assert (loaded.folder / "sb3.zip").read_bytes() == b"another"
     assert sorted(p.name for p in loaded.folder.iterdir()) == ["card.json", "sb3.zip", "weights.safetensors"]
@@ -266,17 +266,24 @@ def test_unknown_models_are_refused_with_what_is_near(registry):
         Registry(registry.folder / "nowhere").load("rsi")
 
 
-def test_trials_are_those_on_the_same_data_whatever_their_name(registry):
+def test_trials_are_those_on_the_same_history_whatever_their_name(registry):
     refs = [
         registry.store(table(), card(name="a", instruments=["AAPL", "MSFT"])),
         registry.store(table(), card(name="b", instruments=["MSFT", "AAPL"], seed=3)),
     ]
-    registry.store(table(), card(name="c"))
-    registry.store(table(), card(name="d", instruments=["AAPL", "MSFT"], data_hash="other"))
-    trials = registry.trials("da7a", ["AAPL", "MSFT"])
+    # one of the instruments, on data with another end: their test spans have days in common
+    spans = {"test": {"start": "2012-01-01T00:00:00Z", "end": "2013-01-01T00:00:00Z"}}
+    refs.append(registry.store(table(), card(name="c", data_hash="longer", spans=spans)))
+    registry.store(table(), card(name="d", instruments=["GOOG"]))
+    registry.store(table(), card(name="e", data_hash="other"))
+    earlier = {"test": {"start": "2009-01-01T00:00:00Z", "end": "2010-01-01T00:00:00Z"}}
+    registry.store(table(), card(name="f", data_hash="earlier", spans=earlier))
+    test = {"start": "2012-12-31T00:00:00Z", "end": "2014-01-01T00:00:00Z"}
+    trials = registry.trials("da7a", ["AAPL", "MSFT"], test)
     assert [t.ref for t in trials] == refs
-    assert [t.test.sharpe for t in trials] == [0.8, 0.8]
-    assert [t.test.return_ for t in trials] == [0.1, 0.1]
+    assert [t.test.sharpe for t in trials] == [0.8, 0.8, 0.8]
+    assert [t.test.return_ for t in trials] == [0.1, 0.1, 0.1]
+    assert [t.ref for t in registry.trials("da7a", ["AAPL", "MSFT"])] == refs[:2]
 
 
 @pytest.mark.parametrize(
