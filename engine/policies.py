@@ -132,7 +132,7 @@ def expose(s: State, slot_index: int, value: float) -> None:
     The value counts in steps of a thousandth, so that what a trainer computed in float32 orders the same lots.
 
     Of a strategy with several instruments, each has its part of equity. Where the position, with what is working, is
-    nearer to the target than the threshold, a share of that part, nothing is ordered.
+    nearer to the target than the threshold, a share of that part, nothing is ordered, but to go flat.
     """
     slot = s.slots[slot_index]
     strategy = s.strategies[slot.strategy]

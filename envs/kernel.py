@@ -149,10 +149,6 @@ def step_lane(b: Batch, i: int, action: float) -> None:
         lane.ended = Ended.TERMINATED
     elif lane.bar >= lane.last:
         lane.ended = Ended.TRUNCATED
-    if lane.ended != Ended.NO:
-        lane.episode_steps = lane.steps
-        lane.episode_earned = lane.earned
-        lane.episode_equity = account.equity / lane.initial
 
 
 @jit

@@ -263,10 +263,9 @@ class Lanes:
             row[name] = getattr(reward, name)
         row.risk, row.eta, row.scale = reward.risk, reward.eta, reward.scale
         row.bound = self.normaliser.clip
-        returns = np.concatenate(
-            [np.diff(np.log(t.closes[s.slice])) for t, s in zip(self.tapes, self.spans, strict=True)]
-        )
-        row.variance = float(np.mean(np.square(returns))) or 1e-12
+        spans = zip(self.tapes, self.spans, strict=True)
+        returns = np.concatenate([tape.returns[span.slice] for tape, span in spans])
+        row.variance = float(np.nanmean(np.square(returns))) or 1e-12
 
     def _seed(self, seed: int) -> None:
         for lane, sequence in zip(self.batch.lanes, np.random.SeedSequence(seed).spawn(self.n), strict=True):

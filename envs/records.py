@@ -66,9 +66,6 @@ LANE = _record(
     variance="f8",  # exponentially weighted, for the volatility
     reward="f8",  # of the last step
     ended="i8",  # an Ended, by the last step
-    episode_steps="i8",  # of the episode that has ended last
-    episode_earned="f8",
-    episode_equity="f8",  # its last equity / its first
 )
 
 

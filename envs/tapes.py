@@ -22,6 +22,7 @@ from engine.table import TABLE_LENGTH, fill_table, fill_ticks
 from envs.errors import TaskError
 from envs.task import Market, Task
 
+RETURN = "log_return"
 BARS_BETWEEN = 64  # bars from one checkpoint to the next
 VARYING = (
     "clock",
@@ -50,7 +51,8 @@ class Tape:
     float64, features that the task names among its `columns`. Raises TaskError where no bar closes, or the features are
     never complete.
 
-    times: (bars,) int64, when each bar closes. closes: (bars,) float64, the price then. features: (bars, k) float64, those
+    times: (bars,) int64, when each bar closes. returns: (bars,) float64, the log return to each close from the one before, over
+    splits and dividends, NaN at the first. features: (bars, k) float64, those
     of `task.series_features`, NaN where an indicator has not seen enough. ready: the first bar at which all are there.
     """
 
@@ -62,7 +64,9 @@ class Tape:
         self.task = task
         self.rows = _with_end(rows)
         given = tuple(f for f in task.series_features if f not in task.columns)
-        self.times, self.closes, features, self._row_of = _played(self.rows, market, task, given)
+        played = (*given, *(() if RETURN in given else (RETURN,)))
+        self.times, features, self._row_of = _played(self.rows, market, task, played)
+        self.returns = np.ascontiguousarray(features[:, played.index(RETURN)])
         if len(self.times) < 2:
             raise TaskError(f"{name}: {len(self.times)} bars close on its tape; an agent needs more")
         brought = dict(columns or {})
@@ -71,7 +75,7 @@ class Tape:
                 raise TaskError(
                     f"{name}: the column {column!r} must come with the tape, with {len(self.times)} values"
                 )
-        values = {**dict(zip(given, features.T, strict=True)), **brought}
+        values = {**dict(zip(played, features.T, strict=True)), **brought}
         self.features = np.ascontiguousarray(
             np.column_stack([np.zeros((len(self.times), 0)), *(values[f] for f in task.series_features)])
         )
@@ -174,29 +178,24 @@ class _Machine:
             self.clear()
 
 
-def _played(
-    rows: Ticks, market: Market, task: Task, features: Sequence[str]
-) -> tuple[Array, Array, Array, Array]:
+def _played(rows: Ticks, market: Market, task: Task, features: Sequence[str]) -> tuple[Array, Array, Array]:
     strategy = task.strategy(market.instrument.name, tuple(features))
     state = lane_state(build(_asked(market.spec(task, strategy))), EVENTS)
     machine = _Machine(state)
-    clock, instrument, series = state.clock, state.instruments, state.series[int(state.slots[0].series) :]
-    now, row, price, bars = clock["now"], clock["row"], instrument["price"], series["bars"]
+    clock, series = state.clock, state.series[int(state.slots[0].series) :]
+    now, row, bars = clock["now"], clock["row"], series["bars"]
     values = state.features["value"]
     places = np.array([int(which) for which in state.observed[: len(features)]], np.int64)
     times: list[int] = []
-    closes: list[float] = []
     observed: list[Array] = []
     rows_taken: list[int] = []
     for _ in machine.bars(rows):
         if bars[0] == len(times) + 1:
             times.append(int(now[0]))
-            closes.append(float(price[0]))
             observed.append(values[places])
             rows_taken.append(int(row[0]))
     return (
         np.array(times, np.int64),
-        np.array(closes),
         np.array(observed).reshape(len(times), len(features)),
         np.array(rows_taken, np.int64),
     )

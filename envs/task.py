@@ -54,7 +54,7 @@ class Actions:
 
     Without `target`: sell (0), hold (1) or buy (2), where a buy takes the size and a sell goes flat, or short by the size.
     With it: a number in [-1, 1], or [0, 1] where it may not be short, times the size, is the wanted share of equity, and
-    nothing is ordered for a change of less than `threshold`.
+    nothing is ordered for a change of less than `threshold`, but to go flat.
     """
 
     target: bool = False

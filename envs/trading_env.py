@@ -47,7 +47,7 @@ class TradingEnv(EzPickle, gymnasium.Env[Array, Any]):
 
     Targets are a `Box` of shape `(1,)` and type `float32` from 0, or -1 where the task has `short`, to 1: times the size
     it is the wanted exposure as a share of equity, in steps of a thousandth. What lies outside counts as the bound. For a
-    change of less than the task's `threshold` nothing is ordered.
+    change of less than the task's `threshold` nothing is ordered, but to go flat.
 
     ## Observation Space
 

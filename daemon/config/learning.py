@@ -74,7 +74,8 @@ class Actions(Model):
         description="Sell goes below flat, and a target reaches from -1; a margin account only.",
     )
     threshold: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.0, description="A target orders no smaller change than this share of equity."
+        default=0.0,
+        description="A target orders no smaller change than this share of equity, but to go flat.",
     )
 
     @model_validator(mode="after")

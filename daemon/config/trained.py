@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,18 +37,16 @@ def found(use: str, folder: Path | None) -> LoadedModel:
 
 def learned_from(config: BacktestConfig) -> Iterator[str]:
     """A sentence for each model of a run that was trained, or chosen, on days which the run replays."""
-    start = None if config.start is None else config.start.isoformat()
-    end = None if config.end is None else config.end.isoformat()
     for strategy in (s for account in config.accounts for s in account.strategies if is_model(s.use)):
         card = found(strategy.use, config.models).card
         spans: Any = card.spans
         if not {"train", "test"} <= spans.keys() or not set(strategy.instruments) & set(card.instruments):
             continue
-        seen_from, seen_to = spans["train"]["start"], spans["test"]["start"]
-        if (start is None or start < seen_to) and (end is None or seen_from < end):
+        begun, judged = (datetime.fromisoformat(spans[name]["start"]) for name in ("train", "test"))
+        if (config.start is None or config.start < judged) and (config.end is None or begun < config.end):
             yield (
-                f"{strategy.use} has learned from days before {seen_to[:10]}, which are in this run: "
-                f"what it earned there says nothing; start: {seen_to[:10]} leaves them out"
+                f"{strategy.use} has learned from days before {judged:%Y-%m-%d}, which are in this run: "
+                f"what it earned there says nothing; start: {judged:%Y-%m-%d} leaves them out"
             )
 
 

@@ -86,7 +86,8 @@ class TrainingConfig(Market):
     )
     episodes: _Count | None = Field(default=None, description="Episodes that it trains on; or give steps.")
     episode_bars: Annotated[int, Field(ge=2, le=10**9)] | None = Field(
-        default=None, description="How long an episode is, which then begins anywhere; null: the whole span."
+        default=None,
+        description="How long an episode is, which then begins anywhere; null: to the end of the span.",
     )
     ruin: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.1, description="An episode ends where equity falls to this share of what it began with."

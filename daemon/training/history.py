@@ -50,8 +50,17 @@ class History:
 
     def spans(self, when: TimeSpan) -> list[Span]:
         """The bars of each tape in that time at which all features are there. Raises SpanError where one has none."""
-        found = [(tape, when.bars(tape.times)) for tape in self.tapes]
-        return [Span(max(span.start, tape.ready), max(span.end, tape.ready)) for tape, span in found]
+        found = []
+        for tape in self.tapes:
+            start = max(int(np.searchsorted(tape.times, when.first_ns, side="left")), tape.ready)
+            end = int(np.searchsorted(tape.times, when.last_ns, side="right"))
+            if start >= end:
+                raise SpanError(
+                    f"{tape.name} has no bars with all features from {when.iso['start']} to {when.iso['end']}; "
+                    "leave it out, begin later, or choose other spans"
+                )
+            found.append(Span(start, end))
+        return found
 
 
 def load_history(config: TrainingConfig) -> History:
@@ -122,7 +131,10 @@ def _apart(before: TimeSpan, after: TimeSpan, tapes: Sequence[Tape], embargo: in
     """
     first = after.first_ns
     for tape in tapes:
-        begin = int(np.searchsorted(tape.times, before.last_ns, side="right")) + embargo
+        seen = int(np.searchsorted(tape.times, before.last_ns, side="right"))
+        if seen <= tape.ready:  # it has no part in the span before
+            continue
+        begin = seen + embargo
         first = max(first, int(tape.times[min(begin, len(tape) - 1)]))
     if first >= after.last_ns:
         raise SpanError(

@@ -39,6 +39,8 @@ def _comparison(found: Mapping[str, Any]) -> str:
         return f"{said}: more than buying and holding, but nobody knows whether by more than chance."
     if low <= 0.0:
         return f"{said}: more than buying and holding, but not by more than chance may do{told}."
+    if _riskier(test):
+        return f"{said}: more than buying and holding, by taking more risk{told}."
     return f"{said}: better than buying and holding{told}."
 
 
@@ -55,6 +57,8 @@ def _objections(found: Mapping[str, Any], bar: float) -> Iterator[str]:
             f"Of agents that toss a coin nine in ten earned {share(chance['low'])} to {share(chance['high'])}: "
             "it is no better than those."
         )
+    if own > (test["buy_and_hold"] or 0.0) and _riskier(test):
+        yield "Its Sharpe ratio is no better than that of buying and holding: it earned more by risking more, as borrowing does."
     if own > 0.0:
         for what, figures in (("twice the costs", test["costs"]["x2"]), ("orders a bar late", test["delay"])):
             if figures["return"] is None or figures["return"] <= 0.0:
@@ -68,6 +72,12 @@ def _objections(found: Mapping[str, Any], bar: float) -> Iterator[str]:
         )
     if found["pbo"] is not None and found["pbo"] >= 0.5:
         yield f"The probability of overfitting is {percent(found['pbo'])}: what was chosen did no better than the others after."
+
+
+def _riskier(test: Mapping[str, Any]) -> bool:
+    """Whether the return came with no better a Sharpe ratio than that of buying and holding."""
+    own, held = test["sharpe"], test["baselines"]["buy_and_hold"]["sharpe"]
+    return own is not None and held is not None and own <= held
 
 
 def percent(value: float) -> str:

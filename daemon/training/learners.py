@@ -39,7 +39,7 @@ def steps_of(config: TrainingConfig, history: History) -> int:
         return config.steps
     assert config.episodes is not None  # one of the two is given: daemon/config/training.py
     spans = [len(span) - 1 for span in history.spans(history.times.train)]
-    length = config.episode_bars or sum(spans) // len(spans)
+    length = config.episode_bars or max(sum(spans) // len(spans) // 2, 1)  # half, as they begin anywhere
     return config.episodes * min(length, max(spans))
 
 

@@ -7,10 +7,12 @@ known (the controls). Everything goes onto the card.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +24,8 @@ import pyarrow.parquet as pq
 
 from daemon.training.history import History, Times, load_history
 from daemon.training.learners import Learned, learn
+from envs.checkpoint import FILE_NAME, checkpoint_step
+from envs.errors import TaskError
 
 if TYPE_CHECKING:
     from daemon.config.training import LoadedTraining, TrainingConfig
@@ -55,7 +59,6 @@ def train(
     """
     from daemon import compiled
     from daemon.training.evaluation import Scorer, evaluate, run_agent
-    from envs.checkpoint import checkpoint_step
     from envs.progress import ParquetProgress
     from strategies.models import weights
     from strategies.models.registry import Registry
@@ -68,29 +71,28 @@ def train(
     folder = (
         registry.folder / UNFINISHED / f"{config.name}-{config_hash(config)[:12]}-{history.data_hash[:12]}"
     )
-    if not resume:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    begun = checkpoint_step(folder)
-    if resume:
-        tell(
-            f"{config.name}: goes on after {begun:,} steps"
-            if begun
-            else f"{config.name}: there is no checkpoint, it begins"
-        )
-    record = ParquetProgress(folder / PROGRESS, begun)
-    try:
-        learned = learn(
-            config,
-            history,
-            times.train,
-            Scorer(history, times.validation),
-            [record, *callbacks],
-            folder,
-            resume=begun > 0,
-        )
-    finally:
-        record.close()
+    with _under_way(folder, resume):
+        begun = checkpoint_step(folder)
+        if resume:
+            tell(
+                f"{config.name}: goes on after {begun:,} steps"
+                if begun
+                else f"{config.name}: there is no checkpoint, it begins"
+            )
+        record = ParquetProgress(folder / PROGRESS, begun)
+        try:
+            learned = learn(
+                config,
+                history,
+                times.train,
+                Scorer(history, times.validation),
+                [record, *callbacks],
+                folder,
+                resume=begun > 0,
+            )
+        finally:
+            record.close()
+        progress = (folder / PROGRESS).read_bytes() if (folder / PROGRESS).exists() else b""
     if learned.ended.startswith("interrupt"):
         tell("interrupted; judging the best so far, without controls")
     own = run_agent(history, times.test, learned.model)
@@ -111,9 +113,10 @@ def train(
         controls = _controls(config, tell)
     walk = None if learned.ended.startswith("interrupt") else _walk_forward(config, history, tell)
     card = _card(config, history, learned, _told(judged, walk), controls)
-    files = {PROGRESS: (folder / PROGRESS).read_bytes(), RETURNS: _returns(own)}
+    files = {PROGRESS: progress, RETURNS: _returns(own)}
     ref = registry.store(learned.model, card, {**learned.files, **files})
     shutil.rmtree(folder, ignore_errors=True)
+    folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
     return {
         "model": ref,
         "algorithm": config.algorithm,
@@ -129,6 +132,32 @@ def train(
         "evaluation": {k: v for k, v in judged.items() if k not in TOP},
         **({"walk_forward": walk} if walk else {}),
     }
+
+
+@contextmanager
+def _under_way(folder: Path, resume: bool) -> Iterator[None]:
+    """Hold the folder of a training's checkpoints, empty unless it is resumed; one without a checkpoint goes again.
+
+    Raises TaskError where another process is at the same training.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TaskError(
+                f"the same training is under way in another process: {folder} is in use"
+            ) from None
+        if not resume:
+            shutil.rmtree(folder)
+            folder.mkdir()
+        try:
+            yield
+        except BaseException:
+            if not (folder / FILE_NAME).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                Path(lock.name).unlink(missing_ok=True)
+            raise
 
 
 def config_hash(config: TrainingConfig) -> str:

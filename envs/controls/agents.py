@@ -55,7 +55,7 @@ class Ground:
     @property
     def returns(self) -> Array:
         """(n,) float64 log returns that came, of the same bars."""
-        return np.diff(np.log(self.tape.closes))[self.tape.ready :]
+        return self.tape.returns[self.tape.ready + 1 :]
 
 
 def make_task(market: Market, features: tuple[str, ...], reward: Reward) -> Task:

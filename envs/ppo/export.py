@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -46,13 +44,3 @@ def to_network(policy: Any, normaliser: Normaliser) -> Network:
         biases=tuple(layer.bias.detach().numpy().astype(np.float64) for layer in layers),
         activation=activation(policy),
     )
-
-
-def seconds_per_predict(model: Any, observation: Array, calls: int = 1000) -> float:
-    """Median wall time of `model.predict(observation, deterministic=True)`, one observation (k,) float32 at a time."""
-    times = []
-    for _ in range(calls):
-        began = time.perf_counter()
-        model.predict(observation, deterministic=True)
-        times.append(time.perf_counter() - began)
-    return median(times)

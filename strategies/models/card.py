@@ -48,7 +48,7 @@ class Actions(_Part):
     """What the model's outputs mean: one of sell, hold and buy (discrete), or a target exposure.
 
     short: sell means short, and targets reach from -1; else sell means flat, and they reach from 0. threshold: a target
-    that differs less from the exposure sends no order.
+    that differs less from the exposure sends no order, unless it is none at all.
     """
 
     kind: Literal["discrete", "target"]

@@ -162,7 +162,7 @@ def test_an_episode_gives_the_fills_and_the_equity_of_the_engine_with_the_policy
         expected = [e for e in expected if e[0] <= end]
         samples = samples[samples["ts"] <= end]
     assert fills == expected
-    assert len(fills) > 0 or scene.startswith("hard"), "the scene must trade"
+    assert fills, "the scene must trade"
     assert equity == list(zip(samples["ts"].tolist(), samples["equity"].tolist(), strict=True))
 
 
@@ -190,14 +190,12 @@ def test_lanes_start_anywhere_and_do_not_hear_of_each_other() -> None:
     alone.place(0, start, tape)
     for step in range(40):
         alone.step(actions[step][7:8])
-    assert alone.batch.lanes[0].episode_earned == pytest.approx(
-        lanes_return(tapes, lanes.spans, actions, 7), abs=0
-    )
+    assert alone.batch.lanes[0].earned == pytest.approx(lanes_return(tapes, lanes.spans, actions, 7), abs=0)
 
 
 def lanes_return(tapes: Any, spans: Any, actions: Any, lane: int) -> float:
-    lanes = Lanes(tapes, 50, seed=9, spans=spans)
+    lanes = Lanes(tapes, 50, seed=9, spans=spans, restarts=False)
     lanes.reset()
     for step in range(40):
         lanes.step(actions[step])
-    return float(lanes.batch.lanes[lane].episode_earned)
+    return float(lanes.batch.lanes[lane].earned)

@@ -215,3 +215,35 @@ def test_arena_ranks_agents_and_baselines_by_what_they_came_to(folder):
     assert accounts["mine"]["equity_micros"] == accounts["newest"]["equity_micros"]
     ranked = sorted(accounts, key=lambda name: -accounts[name]["equity_micros"])
     assert [accounts[n]["equity_micros"] for n in names] == [accounts[n]["equity_micros"] for n in ranked]
+
+
+def test_same_training_twice_at_once_is_refused_to_the_second(folder):
+    command = [str(PAPERTAPE), "train", "aapl.yaml", "--set", "steps=4000000000", *NO_CONTROLS]
+    first = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list((folder / "models" / ".training").glob("*.lock")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    code, _, err = papertape(*command[1:], cwd=folder)
+    first.send_signal(signal.SIGINT)
+    first.wait(timeout=120)
+    assert code == 2
+    assert "the same training is under way in another process" in err
+    assert not list((folder / "models" / ".training").iterdir())
+
+
+def test_backtest_over_days_that_a_model_has_learned_from_says_so(folder):
+    result = trained("aapl.yaml", *NO_CONTROLS, cwd=folder)
+    (folder / "arena.yaml").write_text(
+        "data: [{source: sample, instrument: AAPL}]\n"
+        f"agents: [{{use: 'model:{result['model']}', name: mine}}]\n"
+        "baselines: []\n"
+    )
+    code, _, err = papertape("arena", "arena.yaml", "--set", "start=2006-01-01", cwd=folder)
+    assert code == 0
+    spans: Any = Registry(folder / "models").load(result["model"]).card.spans
+    assert f"has learned from days before {spans['test']['start'][:10]}" in err
+    code, _, err = papertape(
+        "arena", "arena.yaml", "--set", f"start={spans['test']['start'][:10]}", cwd=folder
+    )
+    assert code == 0
+    assert "learned from" not in err

@@ -191,7 +191,6 @@ def test_column_that_the_tape_brings_is_observed_at_its_bar() -> None:
     signal = np.arange(50.0)
     made = Tape("A", bars(wave(50)), Market(InstrumentSpec("A")), task, {"signal": signal})
     lanes = Lanes([made], 1, seed=1, restarts=False)
-    lanes.place_at = lanes.place  # type: ignore[attr-defined]
     lanes.reset()
     lanes.place(0, 7)
     assert lanes.observations[0, 0] == 7.0

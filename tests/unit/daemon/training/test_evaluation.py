@@ -529,6 +529,8 @@ def test_verdict_without_objections_is_one_sentence() -> None:
         ({"delay": {"return": 0.0}}, "With orders a bar late nothing of it is left (0.0 %)."),
         ({"also": {"deflated_sharpe": 0.4}}, "After 4 trials its Sharpe ratio is more than luck with a probability of 40 %"),
         ({"also": {"deflated_sharpe": 0.4, "trials": 1}}, "After one trial"),
+        ({"sharpe": 0.8}, "more than buying and holding, by taking more risk"),
+        ({"sharpe": 0.8, "less": (-0.1, 0.2)}, "Its Sharpe ratio is no better than that of buying and holding"),
         ({"also": {"pbo": 0.6}}, "The probability of overfitting is 60 %"),
     ],
 )  # fmt: skip

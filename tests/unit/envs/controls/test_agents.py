@@ -195,12 +195,12 @@ def test_an_agent_is_judged_on_paths_that_it_has_neither_learned_from_nor_been_c
     looked: list[str] = []
 
     def look(model: Model, tape: Tape) -> Array:
-        looked.append(tape.closes.tobytes().hex())
+        looked.append(tape.returns.tobytes().hex())
         return positions_of(model, tape)
 
     def learn(settings: Any, tapes: Sequence[Tape], evaluate: Any, **_: Any) -> tuple[Model, int]:
         assert evaluate(never(2)) == 0.0
-        learned.extend(tape.closes.tobytes().hex() for tape in tapes)
+        learned.extend(tape.returns.tobytes().hex() for tape in tapes)
         chosen.extend(looked)
         looked.clear()
         return never(2), 7

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from envs.ppo.export import seconds_per_predict, to_network
+from envs.ppo.export import to_network
 from envs.ppo.fast import FastPPO
 from envs.ppo.vecenv import LaneVecEnv
 from tests.unit.envs.ppo.toy import ToyLanes
@@ -71,9 +71,3 @@ def test_network_keeps_its_weights_when_the_policy_learns_on() -> None:
     model.learn(500, reset_num_timesteps=False)
     np.testing.assert_array_equal(network.packed(), before)
     assert not np.array_equal(to_network(model.policy, lanes.normaliser).packed(), before)
-
-
-def test_predict_takes_longer_than_nothing() -> None:
-    lanes = ToyLanes(25)
-    seconds = seconds_per_predict(model_of(lanes), np.zeros(4, np.float32), calls=20)
-    assert 1e-6 < seconds < 0.1
