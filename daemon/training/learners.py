@@ -119,7 +119,13 @@ def _learn_network(
     from envs.lanes import Lanes
     from envs.normalise import fit_normaliser
     from envs.ppo.settings import PPOSettings
-    from envs.ppo.trainer import train_ppo
+
+    try:
+        from envs.ppo.trainer import train_ppo
+    except ModuleNotFoundError as error:
+        raise TaskError(
+            f"algorithm: ppo needs {error.name}, which is not installed; pip install 'papertape[rl]', or train a qlearning agent"
+        ) from error
 
     settings = training_spec.settings(config)
     assert isinstance(settings, PPOSettings)

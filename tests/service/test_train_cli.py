@@ -247,3 +247,24 @@ def test_backtest_over_days_that_a_model_has_learned_from_says_so(folder):
     )
     assert code == 0
     assert "learned from" not in err
+
+
+def test_network_without_the_extra_that_trains_it_is_refused_with_what_to_install(folder):
+    # as if it were not installed
+    (folder / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('torch', 'stable_baselines3', 'gymnasium'):\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+    )
+    command = [str(PAPERTAPE), "train", "aapl.yaml", *PPO]
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)}, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "algorithm: ppo needs" in done.stderr
+    assert "pip install 'papertape[rl]'" in done.stderr
+    assert "Traceback" not in done.stderr
