@@ -102,10 +102,18 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in headings:
+    cells = [tuple(row) for row in rows]
+    for k, heading in enumerate(headings):
         right = heading.startswith(">")
-        table.add_column(heading.removeprefix(">"), justify="right" if right else "left", no_wrap=True)
-    for row in rows:
+        # where there is no room for all of it, words of the other columns go on in the next line, those of the first do not
+        whole = max((len(row[0]) for row in cells), default=0) if k == 0 else None
+        table.add_column(
+            heading.removeprefix(">"),
+            justify="right" if right else "left",
+            no_wrap=right or k == 0,
+            min_width=whole,
+        )
+    for row in cells:
         table.add_row(*map(escape, row))
     _console().print(table)
 

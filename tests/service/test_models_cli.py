@@ -145,6 +145,12 @@ def test_trained_models_are_compared_promoted_and_rolled_back(home, papertape, a
     assert ["train", "return", "+90.0%", "–"] in lines
     assert ["test", "buy", "and", "hold", "+20.0%", "+20.0%"] in lines
     assert "bins" not in compared
+    # a setting too long for the line goes on in the next one, and no heading is lost
+    long = {"params": {"gamma": 0.99, "bins": 3, "note": "word " * 60}}
+    c = registry.store(table(), card(seed=9, metrics=metrics, config=long))
+    lines = [line.split() for line in papertape("models", "compare", a, c, cwd=home).stdout.splitlines()]
+    assert ["seed", "7", "9"] in lines
+    assert sum(line.count("word") for line in lines) == 60
     assert [c["model"] for c in answer("models", "compare", a, b, cwd=home)] == [a, b]
     for ref in (a, b):
         assert answer("models", "promote", ref, cwd=home)["forced"] is False
