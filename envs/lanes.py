@@ -173,14 +173,16 @@ class Lanes:
         checkpoint_rows: list[int] = []
         n_bars = 0
         for i, tape in enumerate(self.tapes):
-            template, checkpoints = tape.prepared(events)
+            template = tape.state(events)
             row = tapes[i]
             row.first, row.last, row.bars = self.spans[i].start, self.spans[i].end - 1, n_bars
-            row.first_checkpoint, row.checkpoints = len(kept), len(checkpoints)
+            row.first_checkpoint, row.checkpoints = len(kept), len(tape.checkpoints)
             n_sessions = sum(map(len, sessions))
             sessions.append(template.sessions)
-            for arrays, taken, closed in checkpoints:
-                arrays["instruments"]["first_session"] += n_sessions
+            for arrays, taken, closed in tape.checkpoints:
+                instruments = arrays["instruments"].copy()
+                instruments["first_session"] += n_sessions
+                arrays = {**arrays, "instruments": instruments}
                 kept.append(b"".join(arrays[name].tobytes() for name in VARYING))
                 checkpoint_rows.append(rows_before + taken)
                 checkpoint_bars.append(closed)

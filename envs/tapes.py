@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -95,23 +96,28 @@ class Tape:
     def __len__(self) -> int:
         return len(self.times)
 
-    def prepared(self, events: int) -> tuple[State, list[tuple[dict[str, Array], int, int]]]:
-        """A lane's state with room for so many events, and the checkpoints: (varying arrays, rows taken, bars closed)."""
+    def state(self, events: int) -> State:
+        """A lane before its first row, with room for so many events of a bar."""
         spec = self.market.spec(self.task, self.task.strategy(self.market.instrument.name), trade_from=NEVER)
         state = lane_state(build(_asked(spec)), events)
-        kept = []
         if accrues(self.task.account):
             begin_accrual(state, int(self.rows.ts_recv[0]))
+        return state
+
+    @cached_property
+    def checkpoints(self) -> list[tuple[dict[str, Array], int, int]]:
+        """A fresh account's state now and then, not to be changed: (varying arrays, rows taken, bars closed)."""
+        state = self.state(EVENTS)
         machine = _Machine(state)
-        kept.append(({name: np.array(getattr(state, name)) for name in VARYING}, 0, 0))
         first = 0
-        for end in [int(r) for r in self._row_of[::BARS_BETWEEN]]:
+        kept = []
+        for end in [0, *(int(r) for r in self._row_of[::BARS_BETWEEN])]:
             if end > first:
                 machine.play(self.rows, first, end)
                 first = end
-            closed = int(state.series[0].bars)
-            kept.append(({name: np.array(getattr(state, name)) for name in VARYING}, first, closed))
-        return state, kept
+            arrays = {name: np.array(getattr(state, name)) for name in VARYING}
+            kept.append((arrays, first, int(state.series[0].bars)))
+        return kept
 
 
 def lane_state(state: State, events: int) -> State:

@@ -93,7 +93,8 @@ def train(
         finally:
             record.close()
         progress = (folder / PROGRESS).read_bytes() if (folder / PROGRESS).exists() else b""
-    if learned.ended.startswith("interrupt"):
+    interrupted = learned.ended == "interrupted"
+    if interrupted:
         tell("interrupted; judging the best so far, without controls")
     own = run_agent(history, times.test, learned.model)
     card = _card(config, history, learned)
@@ -109,9 +110,9 @@ def train(
         trial_returns=trial_returns,
     )
     controls = None
-    if config.evaluation.controls and not learned.ended.startswith("interrupt"):
+    if config.evaluation.controls and not interrupted:
         controls = _controls(config, tell)
-    walk = None if learned.ended.startswith("interrupt") else _walk_forward(config, history, tell)
+    walk = None if interrupted else _walk_forward(config, history, tell)
     card = _card(config, history, learned, _told(judged, walk), controls)
     files = {PROGRESS: progress, RETURNS: _returns(own)}
     ref = registry.store(learned.model, card, {**learned.files, **files})
@@ -226,7 +227,7 @@ def _walk_forward(
     def fold(times: Times) -> Model:
         tell(f"training up to {times.train.iso['end'][:10]}")
         learned = learn(config, history, times.train, Scorer(history, times.validation))
-        if learned.ended.startswith("interrupt"):
+        if learned.ended == "interrupted":
             raise KeyboardInterrupt
         return learned.model
 

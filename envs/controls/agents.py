@@ -101,7 +101,7 @@ def learn(
         model, taken, ended = _learn_table(settings, tapes, evaluate, seed, steps, bins)
     else:
         model, taken, ended = _learn_network(settings, tapes, evaluate, seed, steps)
-    if ended.startswith("interrupt"):
+    if ended == "interrupted":
         raise KeyboardInterrupt
     return model, taken
 

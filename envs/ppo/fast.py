@@ -187,7 +187,7 @@ class FastPPO(PPO):
     def train(self) -> None:
         """As PPO's: epochs of minibatches over the rollout, each in an order of its own."""
         self._update_learning_rate(self.policy.optimizer)
-        clip = float(self.clip_range(self._current_progress_remaining))  # type: ignore[operator]
+        clip = float(self.clip_range(self._current_progress_remaining))  # type: ignore[operator]  # a schedule by now, made of the number that was given
         with one_thread_each():
             self._train(clip)
         for name, value in self.losses.items():

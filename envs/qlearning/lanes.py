@@ -51,7 +51,7 @@ def ground_at(at: Any) -> Ground:
 
 
 @overload(ground_at)
-def _ground_at(at):  # type: ignore[no-untyped-def]
+def _ground_at(at):  # type: ignore[no-untyped-def]  # an overload of numba has no types
     return lambda at: _ground_pointer(at)  # noqa: PLW0108  # numba wants these names of arguments
 
 

@@ -90,7 +90,7 @@ class Trained:
     """What a training came to.
 
     model: the best at a look, or where there was none yet, as it was at the end. evaluation: its value then. steps: that were
-    made. stopped: "steps" (used up), "patience" or "interrupt" (Ctrl-C). visits: (states, actions) int64, updates of each
+    made. stopped: "steps" (used up), "patience" or "interrupted" (Ctrl-C). visits: (states, actions) int64, updates of each
     value.
     """
 
@@ -142,7 +142,7 @@ def train_qlearning(
     try:
         stopped = training.run(evaluate, callbacks)
     except KeyboardInterrupt:
-        stopped = "interrupt"
+        stopped = "interrupted"
     return training.result(stopped)
 
 

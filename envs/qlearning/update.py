@@ -86,7 +86,7 @@ def learner_at(at: Any) -> Learner:
 
 
 @overload(learner_at)
-def _learner_at(at):  # type: ignore[no-untyped-def]
+def _learner_at(at):  # type: ignore[no-untyped-def]  # an overload of numba has no types
     return lambda at: _learner_pointer(at)  # noqa: PLW0108  # numba wants these names of arguments
 
 

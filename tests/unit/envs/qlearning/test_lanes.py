@@ -157,7 +157,7 @@ def test_resumed_training_on_lanes_is_the_uninterrupted_one(tmp_path: Path) -> N
             raise KeyboardInterrupt
 
     whole = train(made)
-    assert train(made, checkpoint=tmp_path, callbacks=[interrupt]).stopped == "interrupt"
+    assert train(made, checkpoint=tmp_path, callbacks=[interrupt]).stopped == "interrupted"
     resumed = train(made, checkpoint=tmp_path, resume=True)
     assert resumed.model.q.tobytes() == whole.model.q.tobytes()
     assert resumed.visits.tobytes() == whole.visits.tobytes()

@@ -93,7 +93,7 @@ def test_ctrl_c_keeps_the_best_so_far() -> None:
             raise KeyboardInterrupt
 
     trained = train(evaluate=evaluate, callbacks=[interrupt])
-    assert (trained.stopped, trained.evaluation, trained.steps) == ("interrupt", 1.0, 3006)
+    assert (trained.stopped, trained.evaluation, trained.steps) == ("interrupted", 1.0, 3006)
     assert trained.model.q.tolist() == seen[0].tolist()
 
 
@@ -102,7 +102,7 @@ def test_ctrl_c_before_the_first_look_keeps_what_was_learned() -> None:
         raise KeyboardInterrupt
 
     trained = train(evaluate=evaluate)
-    assert (trained.stopped, trained.evaluation) == ("interrupt", None)
+    assert (trained.stopped, trained.evaluation) == ("interrupted", None)
     assert np.abs(trained.model.q).sum() > 0
 
 
