@@ -22,7 +22,7 @@ from daemon.training.judging import (
     run_agents,
 )
 from daemon.training.judging_folds import WalkForward, walk
-from daemon.training.judging_score import Scorer, score
+from daemon.training.judging_score import Scorer
 from daemon.training.judging_verdict import verdict
 from envs.statistics import Interval, backtest_overfitting, deflated_sharpe_ratio, intervals, sharpe_ratio
 from strategies.rules import RULES
@@ -41,7 +41,6 @@ __all__ = [
     "evaluate",
     "run_agent",
     "run_agents",
-    "score",
     "walk",
     "walk_forward",
 ]

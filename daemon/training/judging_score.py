@@ -53,8 +53,3 @@ class Scorer:
             lanes.step(values[:, 0] if values.shape[1] == 1 else values.argmax(axis=1))
             earned += float(lanes.rewards.sum(dtype=np.float64))
         return earned / self._bars
-
-
-def score(history: History, when: TimeSpan, model: Model) -> float:
-    """Mean reward per bar of a model in that time; for more than one model, a `Scorer` is faster."""
-    return Scorer(history, when)(model)

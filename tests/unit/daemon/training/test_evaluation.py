@@ -23,7 +23,6 @@ from daemon.training.evaluation import (
     evaluate,
     overfitting,
     run_agent,
-    score,
     walk,
     walk_forward,
 )
@@ -297,8 +296,8 @@ def test_agent_that_cannot_be_run_is_refused(agent: str, more: dict[str, Any], m
 def test_score_is_the_mean_log_return_of_the_bars() -> None:
     history = made(make_bars(RISE, DAY), 1, 4, taker_bps=10.0)
     # 94 units bought at 105, 9.87 of fees, worth 110 after three bars
-    assert score(history, history.times.test, ALWAYS_BUY) == pytest.approx(math.log(1.046013) / 3, abs=1e-7)
-    assert score(history, history.times.test, NEVER) == 0.0
+    assert Scorer(history, history.times.test)(ALWAYS_BUY) == pytest.approx(math.log(1.046013) / 3, abs=1e-7)
+    assert Scorer(history, history.times.test)(NEVER) == 0.0
 
 
 @pytest.mark.parametrize("cut_by", ["episode_bars", "BARS"])
@@ -318,7 +317,7 @@ def test_score_of_a_target_follows_its_value() -> None:
     half = Network(np.zeros(2), np.ones(2), 10.0, (np.zeros((1, 2)),), (np.array([0.5]),))
     history = made(make_bars(RISE, DAY), 1, 4, actions=Actions(target=True, size=1.0, threshold=0.2))
     # 50 units at 105; after that the exposure moves by less than the threshold
-    assert score(history, history.times.test, half) == pytest.approx(math.log(1.025) / 3, abs=1e-7)
+    assert Scorer(history, history.times.test)(half) == pytest.approx(math.log(1.025) / 3, abs=1e-7)
 
 
 # -- the whole -------------------------------------------------------------------------------------------------------
