@@ -18,8 +18,9 @@ from engine.cash import deposit, pay_slot
 from engine.events import blank_event, push_call, report
 from engine.features import rescale_features
 from engine.groups import trim_reducing
+from engine.guards import operate
 from engine.jit import inline, jit
-from engine.ledger import NO_MONEY, ROOM, amount_of, book_fill, hold, money, on_grid, share_of, value_of
+from engine.ledger import NO_MONEY, ROOM, amount_of, book_fill, money, on_grid, set_lots, share_of, value_of
 from engine.orders import count_working, end_order, is_live
 from engine.records import (
     HUGE,
@@ -28,12 +29,14 @@ from engine.records import (
     Call,
     Code,
     EventKind,
+    OperatorAction,
     RowKind,
     Side,
     State,
     Status,
     Wants,
 )
+from engine.scenarios import pay_history, split_history
 
 _MOST_LOTS = 2**53  # float64 holds each whole number up to here
 _FINEST = 1_000_000  # a ratio that is no whole number is taken to so many parts
@@ -43,8 +46,15 @@ _FINEST = 1_000_000  # a ratio that is no whole number is taken to so many parts
 def take_action(s: State, kind: int, k: int, price: float, size: float) -> bool:
     """Take a row that is no price; false where it makes no sense, and then nothing has changed.
 
-    k: an instrument, or, of a row of kind CASH, an account.
+    k: an instrument, of a row of kind CASH an account, of kind OPERATOR a portfolio.
     """
+    if kind == RowKind.OPERATOR:
+        if not (0 <= k < len(s.portfolios) and -1.0 <= size < 2.0**31 and size == np.floor(size)):
+            return False
+        if not (0.0 <= price <= OperatorAction.FLATTEN.value and price == np.floor(price)):
+            return False
+        operate(s, k, np.int64(price), np.int64(size))
+        return True
     if kind == RowKind.CASH:
         if not 0 <= k < len(s.accounts):
             return False
@@ -126,6 +136,7 @@ def _split(s: State, k: int, new: float, old: float) -> bool:
             return False
         place = s.orders[place].next
     factor = denominator / numerator
+    split_history(s, k, factor)
     was = instrument.price
     instrument.price = was * denominator / numerator
     _tell(s, k, Code.SPLIT.value, new, old)
@@ -187,15 +198,15 @@ def _split_holding(s: State, h: int, was: float, numerator: Any, denominator: An
             parts = abs(slot.lots) * numerator
             cost = side * share_of(abs(slot.cost), rest, parts) if rest != 0 else np.int64(0)
             slot.cost -= cost
-            slot.lots = whole
+            set_lots(s, slot, whole)
             slot.realized += amount - cost
             s.accounts[slot.account].realized += amount - cost
             e = pay_slot(s, slot, Code.SPLIT.value, amount)
             e.realized = amount - cost
             if whole == 0:
                 slot.bars_held = 0
-        slot.lots = whole
-    hold(s, holding, lots - holding.lots)
+        set_lots(s, slot, whole)
+    holding.lots = lots
 
 
 @jit
@@ -279,6 +290,7 @@ def _dividend(s: State, k: int, amount: float) -> bool:
         if not _payable(s, i, k, amount):
             return False
     _tell(s, k, Code.DIVIDEND.value, amount, 0.0)
+    pay_history(s, k, amount)
     for i in range(len(s.slots)):
         slot = s.slots[i]
         if slot.instrument == k and slot.lots != 0:
@@ -320,6 +332,7 @@ def _delist(s: State, k: int, price: float, given: float) -> bool:
         if not _payable(s, i, k, paid):
             return False
     instrument.delisted = 1
+    pay_history(s, k, paid)
     _tell(s, k, Code.DELISTED.value, paid, given)
     place = instrument.first_order
     while place != NONE:

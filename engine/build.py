@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.build_risk import risk_arrays
 from engine.features import AccountFeature, FeatureKind, FeatureSpec, parse_feature
 from engine.records import (
     DAY,
@@ -67,11 +68,15 @@ def worth(instrument: Any, lots: int, price: float) -> float:
     return float(price * (lots * instrument.money_per_lot))
 
 
-def begin_accrual(state: State, ts: int) -> None:
-    """Let interest accrue from the first midnight after the first row, ns UTC, on."""
+def begin_clocks(state: State, ts: int, accrues: bool) -> None:
+    """Let interest accrue, where it does, from the first midnight after the first row on, and the risk clock tick. ts: ns UTC."""
     c = state.clock[0]
-    c.accrual_due = (ts // DAY + 1) * DAY
-    c.due = min(c.due, c.accrual_due)
+    if accrues:
+        c.accrual_due = (ts // DAY + 1) * DAY
+    for row in state.risk:
+        row.row_from = (ts - row.offset) // row.period * row.period + row.offset
+        c.risk_due = row.row_from + row.period
+    c.due = min(c.due, c.accrual_due, c.risk_due)
 
 
 def build(spec: EngineSpec) -> State:
@@ -207,7 +212,8 @@ def build(spec: EngineSpec) -> State:
     c = clock[0]
     c.now = NO_TIME
     c.due = c.series_due = c.order_due = c.timer_due = NEVER
-    c.accrual_due = NEVER  # the first row says on which day interest begins to accrue
+    c.accrual_due = c.risk_due = NEVER  # the first row says when these clocks begin
+    c.most_orders = spec.most_orders
     c.grace_ns, c.merge_late, c.trade_from = spec.grace_ns, int(spec.merge_late), spec.trade_from
     c.next_order_id = 1
     c.deciding_slots = sum(len(s.instruments) for s in spec.strategies)
@@ -239,6 +245,7 @@ def build(spec: EngineSpec) -> State:
         terms=records(3, types.terms),
         orders=orders,
         timers=records(0, types.timers),
+        **risk_arrays(spec, accounts, holdings, slots, strategies),
         taken=np.zeros(len(accounts), np.int64),
         observation=np.zeros(width, np.float64),
         activations=np.zeros(2 * widest, np.float64),
@@ -321,10 +328,7 @@ def _accounts(spec: EngineSpec) -> tuple[Any, Any, Any]:
         limits = given.limits
         scale = spec.scale(given.currency)
         row.scale = scale
-        row.cash = row.initial = row.equity = row.peak = row.stop_peak = row.day_equity = round(
-            given.cash * scale
-        )
-        row.day = NO_TIME
+        row.cash = row.initial = row.equity = row.peak = round(given.cash * scale)
         row.max_order_notional = round(limits.max_order_notional * scale)
         row.max_position, row.collar = limits.max_position, limits.collar
         row.max_gross, row.max_net = limits.max_gross, limits.max_net
@@ -333,13 +337,12 @@ def _accounts(spec: EngineSpec) -> tuple[Any, Any, Any]:
         row.rate_window, row.rate_orders = limits.rate_window_ns, limits.rate_orders
         row.rate_first = n_times
         n_times += limits.rate_orders
-        row.stop_drawdown, row.stop_daily_loss = limits.stop_drawdown, limits.stop_daily_loss
-        row.stop_flattens, row.cuts = limits.stop_flattens, limits.resize
+        row.cuts = limits.resize
         if given.margin:
             row.leverage, row.maintenance = given.margin.leverage, given.margin.maintenance
             row.borrow_rate = given.margin.borrow_rate
             row.debit_rate, row.credit_rate = given.margin.debit_rate, given.margin.credit_rate
-        row.guarded = bool(given.margin or limits.stop_drawdown or limits.stop_daily_loss)
+        row.guarded = bool(given.margin)
         row.currency = currencies.index(given.currency)
         row.first_holding = len(held)
         held += [(a, k) for k, i in enumerate(spec.instruments) if i.currency == given.currency]

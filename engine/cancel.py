@@ -106,8 +106,8 @@ def cancel_account(s: State, account_index: int, code: int, then_sell: Any) -> N
 
 
 @jit
-def cancel_strategy(s: State, strategy_index: int, code: int) -> None:
-    """Cancel all working orders of a strategy."""
+def cancel_strategy(s: State, strategy_index: int, code: int, then_sell: Any) -> None:
+    """Cancel all working orders of a strategy; then_sell as in `cancel_chain`."""
     strategy = s.strategies[strategy_index]
     for i in range(strategy.first_slot, strategy.first_slot + strategy.n_slots):
-        cancel_chain(s, s.slots[i].instrument, NONE, strategy_index, 0, code, np.int64(0))
+        cancel_chain(s, s.slots[i].instrument, NONE, strategy_index, 0, code, then_sell)

@@ -8,6 +8,7 @@ from engine.events import blank_event
 from engine.jit import inline, jit
 from engine.ledger import MONEY_LIMIT, NO_MONEY, ROOM, equity_of, money, value_of, worst_gross
 from engine.records import DAY, NONE, Code, EventKind, State, Status
+from engine.watch import worth_of
 
 YEAR = 365.0  # days; rates are a year's, and accrue on each of its days (actual/365)
 
@@ -48,17 +49,30 @@ def deposit(s: State, account_index: int, amount: int) -> int:
     if equity > 0 and equity + amount > 0:
         factor = (equity + amount) / equity
         account.peak = _scaled(account.peak, factor)
-        account.stop_peak = _scaled(account.stop_peak, factor)
-        account.day_equity = _scaled(account.day_equity, factor)
     else:
         account.peak += amount
-        account.stop_peak += amount
-        account.day_equity += amount
+    for p in range(len(s.portfolios)):
+        portfolio = s.portfolios[p]
+        if portfolio.account == account_index:
+            _deposit_to(portfolio, worth_of(s, p), amount)
     account.equity = equity + amount
     account.cash += amount
     account.deposits += amount
     tell_cash(s, account_index, code, amount).notional = equity
     return 1
+
+
+@inline
+def _deposit_to(portfolio: Any, worth: Any, amount: int) -> None:
+    """What a portfolio was worth at its best, and at the start of the day, moves with the money."""
+    if worth > 0 and worth + amount > 0:
+        factor = (worth + amount) / worth
+        portfolio.peak = _scaled(portfolio.peak, factor)
+        portfolio.day_worth = _scaled(portfolio.day_worth, factor)
+    else:
+        portfolio.peak += amount
+        portfolio.day_worth += amount
+    portfolio.worth = worth + amount
 
 
 @inline

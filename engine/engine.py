@@ -10,9 +10,11 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from engine.build import begin_accrual, build, chain_free, lots_of, no_ticks, records
+from engine.build import begin_clocks, build, chain_free, lots_of, no_ticks, records, worth
 from engine.kernel import Command, kernel
+from engine.measured import Measured, method_of, read_measure
 from engine.records import (
+    N_METHODS,
     NEVER,
     NO_TIME,
     NONE,
@@ -20,8 +22,11 @@ from engine.records import (
     TICK_DTYPES,
     Call,
     Code,
+    Method,
+    OperatorAction,
     OrderType,
     Outcome,
+    RowKind,
     Side,
     State,
     Status,
@@ -97,6 +102,7 @@ class Events(NamedTuple):
     events: np.ndarray[Any, Any]  # (n,) EVENT; `observation` is a row of `observations`, or NONE
     observations: np.ndarray[Any, Any]  # (m, width) float64
     equity: np.ndarray[Any, Any]  # (k,) EQUITY
+    grades: np.ndarray[Any, Any]  # (j,) GRADE
 
 
 class Terms(NamedTuple):
@@ -122,6 +128,7 @@ _TERMS = struct.Struct("=qqqqqdddqqqq")  # the record TERMS
     _SUBMIT, _AIM, _AIM_SHARE, _CANCEL, _FLATTEN, _SET_TRADING_STATE, _SUBMIT_PAIR, _SUBMIT_BRACKET, _AMEND,
     _DISCONNECT, _DEPOSIT,
 ) = (int(c) for c in Command if Command.NONE < c < Command.ACT)  # fmt: skip
+_MEASURE = int(Command.MEASURE)
 OUTBOX_ROWS = 1 << 17  # a batch that causes more than this is handed over in parts
 
 
@@ -144,10 +151,11 @@ class Engine:
         self._at: Any = None  # what the entries take
         self._busy = False
         self._accrues = any(accrues(a) for a in spec.accounts)
+        names = [s.name for s in spec.strategies]
+        self.portfolio_index = {name: p for p, name in enumerate([*(a.name for a in spec.accounts), *names])}
         self.instrument_index = {i.name: k for k, i in enumerate(spec.instruments)}
         self.account_index = {a.name: k for k, a in enumerate(spec.accounts)}
         self._slot_instruments = [spec.instruments[k] for k in self.state.slots["instrument"]]
-        names = [s.name for s in spec.strategies]
         self._asked: list[tuple[Callable[[int], None], ...]] = []
         for i, name in enumerate(names):
             actor = self.actors.get(name)
@@ -183,8 +191,8 @@ class Engine:
                     f"column {name} is {column.dtype} with {len(column)} rows; "
                     f"wanted are {n} contiguous rows of {dtype}"
                 )
-        if self._accrues and n and self._clock["now"] == NO_TIME:
-            begin_accrual(self.state, int(ticks.ts_recv[0]))
+        if n and self._clock["now"] == NO_TIME:
+            begin_clocks(self.state, int(ticks.ts_recv[0]), self._accrues)
         self._ticks = ticks
         self._columns = tuple(memoryview(c) for c in ticks) if self.actors else ()  # type: ignore[arg-type] # numpy arrays are buffers
         self._row[0] = 0
@@ -330,9 +338,9 @@ class Engine:
         """Ask to cancel a live order; false where none of that id is live, or a cancel is on its way."""
         return bool(self._wish(_CANCEL, order_id))
 
-    def flatten(self, account: str) -> int:
-        """Cancel the account's orders and close its positions at the market; how many positions."""
-        return self._wish(_FLATTEN, self.account_index[account])
+    def flatten(self, portfolio: str) -> int:
+        """Cancel the orders of an account, or a strategy, and close its positions at the market; how many positions."""
+        return self._wish(_FLATTEN, self.portfolio_index[portfolio])
 
     def disconnect(self, strategy: str) -> None:
         """Tell that a strategy's actor is gone: its working orders are cancelled, unless its spec says otherwise."""
@@ -347,9 +355,46 @@ class Engine:
         """Pay money units in, or out where negative; false where more is asked for than is free: then nothing moves."""
         return bool(self._wish(_DEPOSIT, self.account_index[account], amount))
 
-    def set_trading_state(self, account: str, state: TradingState) -> None:
-        """An operator's switch: ACTIVE, REDUCE_ONLY or HALTED."""
-        self._wish(_SET_TRADING_STATE, self.account_index[account], int(state), int(Code.OPERATOR))
+    def set_trading_state(self, portfolio: str, state: TradingState) -> None:
+        """Switch an account, or a strategy, to ACTIVE, REDUCE_ONLY or HALTED: for an actor; an operator's is `operate`."""
+        self._wish(_SET_TRADING_STATE, self.portfolio_index[portfolio], int(state), int(Code.OPERATOR))
+
+    def operate(self, portfolio: str, action: OperatorAction, reason: int = NONE) -> Events:
+        """Take in an operator's row, now: what it caused. reason: which of the spec's reasons, or NONE; the event's tag has it.
+
+        The row is `operator_row`'s: who keeps a tape puts the same there.
+        """
+        if not NONE <= reason < len(self.spec.reasons):
+            raise EngineError(f"there is no reason {reason}; the spec has {len(self.spec.reasons)}")
+        return self.process(operator_row(self.now, self.portfolio_index[portfolio], action, reason))
+
+    def measure(self, portfolio: str, method: Method | None = None) -> Measured:
+        """What an account, or a strategy, as it is held, may lose by a method; None: by that of the limits.
+
+        Nothing changes by it. Raises EngineError where the spec forecasts no losses, or not of that method or strategy.
+        """
+        s = self.state
+        p = self.portfolio_index[portfolio]
+        method = method_of(s, p, method)
+        if method is None:
+            raise EngineError(
+                f"no losses of {portfolio!r} are forecast by that method; name it among those to be graded"
+            )
+        _WISH.pack_into(self._wishes, 0, _MEASURE, p, int(method), 0, 0.0)
+        code = Code(self._kernel.run(self._at))
+        account = self.spec.accounts[int(s.portfolios[p].account)].name
+        return read_measure(s, p, code, self.equity(account), [i.name for i in self.spec.instruments])
+
+    def equity(self, account: str) -> int:
+        """An account's cash and holdings at the last prices, in money units."""
+        s = self.state
+        a = self.account_index[account]
+        equity = int(s.accounts[a].cash)
+        for holding in s.holdings[s.holdings["account"] == a]:
+            if holding.lots:
+                instrument = s.instruments[holding.instrument]
+                equity += round(worth(instrument, int(holding.lots), float(instrument.price)))
+        return equity
 
     def _check_slot(self, slot: int) -> None:
         if not 0 <= slot < len(self._slot_instruments):
@@ -412,7 +457,7 @@ class Engine:
     def _timers_changed(self) -> None:
         c = self.state.clock[0]
         c.timer_due = self.state.timers["at"].min() if len(self.state.timers) else NEVER
-        c.due = min(c.series_due, c.order_due, c.timer_due, c.accrual_due)
+        c.due = min(c.series_due, c.order_due, c.timer_due, c.accrual_due, c.risk_due)
 
     # -- snapshots ------------------------------------------------------------------------------------------------
 
@@ -471,17 +516,18 @@ class Engine:
             self._n_events,
             self._n_observations,
             self._n_equity,
+            self._n_grades,
             self._live_orders,
             self._free_orders,
         ) = (
             memoryview(s.clock[name].view(np.ndarray))
             for name in (
-                "row", "n_calls", "n_events", "n_observations", "n_equity", "live_orders", "free_orders"
+                "row", "n_calls", "n_events", "n_observations", "n_equity", "n_grades", "live_orders", "free_orders"
             )
         )  # fmt: skip
-        self._outboxes = tuple(a.view(np.ndarray) for a in (s.events, s.observations, s.equity))
+        self._outboxes = tuple(a.view(np.ndarray) for a in (s.events, s.observations, s.equity, s.grades))
         self._outbox_rows = min(len(s.events), len(s.calls), len(s.observations) // len(s.observation))
-        self._worst_without_orders = 8 * len(s.slots) + len(s.timers) + 64
+        self._worst_without_orders = 8 * (len(s.slots) + len(s.portfolios)) + len(s.timers) + 64
         self._orders_wanted = 2 * len(s.slots) + 8
         self._wishes = memoryview(s.wish.view(np.uint8).view(np.ndarray))
         self._terms = memoryview(s.terms.view(np.uint8).view(np.ndarray))
@@ -521,15 +567,20 @@ class Engine:
                 self._outboxes[0][: self._n_events[0]].copy(),
                 self._outboxes[1][: self._n_observations[0] * width].reshape(-1, width).copy(),
                 self._outboxes[2][: self._n_equity[0]].copy(),
+                self._outboxes[3][: self._n_grades[0]].copy(),
             )
         )
-        self._n_events[0] = self._n_observations[0] = self._n_equity[0] = 0
+        self._n_events[0] = self._n_observations[0] = self._n_equity[0] = self._n_grades[0] = 0
 
     def _make_room(self) -> None:
         """Grow what is too small for the worst that one phase can write; empty the outboxes where they are large."""
         c = self.state.clock[0]
-        if c.n_events + c.n_equity >= OUTBOX_ROWS:
+        accounts = len(self.state.accounts)
+        if c.n_events + c.n_equity + c.n_grades >= OUTBOX_ROWS:
             self._drain()
+        elif c.n_grades + N_METHODS * accounts > len(self.state.grades):
+            self.state = self.state._replace(grades=_grown(self.state.grades, 2 * len(self.state.grades)))
+            self._bind()
         elif c.n_equity + len(self.state.accounts) > len(self.state.equity):
             self.state = self.state._replace(equity=_grown(self.state.equity, 2 * len(self.state.equity)))
             self._bind()
@@ -566,6 +617,12 @@ class Engine:
         if grown:
             self.state = s._replace(**grown)
             self._bind()
+
+
+def operator_row(ts: int, portfolio: int, action: OperatorAction, reason: int = NONE) -> Ticks:
+    """A batch of one row that is an operator's: at ts, ns UTC, of a portfolio by its index, for one of the reasons."""
+    row = (ts, ts, portfolio, float(action), float(reason), RowKind.OPERATOR)
+    return Ticks(*(np.array([value], dtype) for value, dtype in zip(row, TICK_DTYPES, strict=True)))
 
 
 def _grown(array: Any, n: int) -> Any:

@@ -12,7 +12,7 @@ from engine.records import NEVER, NONE, Call, EventKind, State, Wants
 def refresh_due(s: State) -> None:
     """The engine's next moment without a row is the earliest of its parts."""
     c = s.clock[0]
-    c.due = min(c.series_due, c.order_due, c.timer_due, c.accrual_due)
+    c.due = min(c.series_due, c.order_due, c.timer_due, c.accrual_due, c.risk_due)
 
 
 @inline
@@ -53,6 +53,8 @@ def blank_event(s: State, kind: int, code: int) -> int:
     e.realized = 0
     e.position = 0
     e.cash = 0
+    e.measure = 0.0
+    e.bound = 0.0
     e.observation = NONE
     e.account = NONE
     e.strategy = NONE
@@ -91,6 +93,8 @@ def report(s: State, order: Any, kind: int) -> int:
     e.fees = order.fees
     e.position = slot.lots
     e.cash = s.accounts[order.account].cash
+    e.measure = order.measure
+    e.bound = order.bound
     e.account = order.account
     e.strategy = slot.strategy
     e.instrument = order.instrument

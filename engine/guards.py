@@ -1,4 +1,4 @@
-"""What happens to accounts as a whole: trading states, flattening, hard stops and margin calls, which act on marks."""
+"""What happens to accounts and strategies as a whole: trading states, flattening, limits and margin calls, which act on marks."""
 
 from __future__ import annotations
 
@@ -6,64 +6,94 @@ from typing import Any
 
 import numpy as np
 
-from engine.cancel import cancel_account
+from engine.cancel import cancel_account, cancel_strategy
 from engine.events import blank_event
+from engine.grading import forecast_losses, grade_row
 from engine.jit import inline, jit
 from engine.ledger import amount_of, equity_of, gross_of
-from engine.records import DAY, NONE, Code, EventKind, Side, State, TradingState
+from engine.records import NONE, Code, EventKind, OperatorAction, Side, State, TradingState
+from engine.scenarios import close_row, row_closes
 from engine.submit import submit_exit
+from engine.watch import begin_afresh, must_flatten, watch, watch_losses
 
 
 @jit
-def set_trading_state(s: State, account_index: int, state: int, code: int) -> None:
-    """Switch what the account may do, and say so; HALTED also cancels its working orders."""
-    account = s.accounts[account_index]
-    account.state = state
+def set_trading_state(s: State, p: int, state: int, code: int, reason: Any) -> None:
+    """Switch what a portfolio's account, or its strategy, may do, and say so; HALTED also cancels its working orders.
+
+    reason: of an operator, which of the reasons on the tape; else NONE.
+    """
+    portfolio = s.portfolios[p]
+    strategy = portfolio.strategy
+    if strategy == NONE:
+        s.accounts[portfolio.account].state = state
+    else:
+        s.strategies[strategy].state = state
     e = s.events[blank_event(s, EventKind.STATE.value, code)]
     e.lots = state
-    e.cash = account.cash
-    e.account = account_index
+    e.tag = reason
+    e.cash = s.accounts[portfolio.account].cash
+    e.account = portfolio.account
+    e.strategy = strategy
     if state == TradingState.HALTED:
-        cancel_account(s, account_index, code, np.int64(0))
-    elif state == TradingState.ACTIVE:  # the hard stops start afresh from here
-        account.equity = equity_of(s, account)
-        account.stop_peak = account.equity
-        account.day_equity = account.equity
+        if strategy == NONE:
+            cancel_account(s, portfolio.account, code, np.int64(0))
+        else:
+            cancel_strategy(s, strategy, code, np.int64(0))
+    elif state == TradingState.ACTIVE:  # drawdown and daily loss start afresh from here
+        begin_afresh(s, p)
 
 
 @jit
-def flatten(s: State, account_index: int) -> int:
-    """Cancel the account's working orders and close its positions at the market; how many positions.
+def flatten(s: State, p: int) -> int:
+    """Cancel a portfolio's working orders and close its positions at the market; how many positions.
 
     What an order could still fill whose cancel is on its way is closed when that order has ended.
     """
-    cancel_account(s, account_index, Code.OPERATOR.value, np.int64(1))
-    return close_positions(s, account_index, Code.OPERATOR.value)
-
-
-@jit
-def close_positions(s: State, account_index: int, code: int) -> int:
-    """Send market orders, with that code, for what the account holds and no working order closes; how many."""
+    portfolio = s.portfolios[p]
+    if portfolio.strategy == NONE:
+        cancel_account(s, portfolio.account, Code.OPERATOR.value, np.int64(1))
+    else:
+        cancel_strategy(s, portfolio.strategy, Code.OPERATOR.value, np.int64(1))
     n = 0
     for i in range(len(s.slots)):
         slot = s.slots[i]
-        if slot.account == account_index and slot.lots != 0:
-            side = Side.SELL.value if slot.lots > 0 else Side.BUY.value
-            lots = abs(slot.lots) - (slot.working_sell if slot.lots > 0 else slot.working_buy)
-            if lots > 0:
-                submit_exit(s, i, side, lots, code)
-                n += 1
+        if slot.account == portfolio.account and portfolio.strategy in (NONE, slot.strategy):
+            n += _close_slot(s, i)
     return n
 
 
 @jit
+def _close_slot(s: State, i: int) -> int:
+    """Send a market order for what a slot holds and no working order closes; whether there was any."""
+    slot = s.slots[i]
+    side = Side.SELL.value if slot.lots > 0 else Side.BUY.value
+    lots = abs(slot.lots) - (slot.working_sell if slot.lots > 0 else slot.working_buy)
+    if slot.lots == 0 or lots <= 0:
+        return 0
+    submit_exit(s, i, side, lots, Code.OPERATOR.value)
+    return 1
+
+
+@jit
 def sell_out(s: State) -> None:
-    """Close what remains in accounts being flattened, of whose cancelled orders one has ended."""
+    """Close what remains of strategies being flattened, of whose cancelled orders one has ended."""
     s.clock[0].sell_out = 0
-    for a in range(len(s.accounts)):
-        if s.accounts[a].sell_out:
-            s.accounts[a].sell_out = 0
-            close_positions(s, a, Code.OPERATOR.value)
+    for i in range(len(s.strategies)):
+        strategy = s.strategies[i]
+        if strategy.sell_out:
+            strategy.sell_out = 0
+            for j in range(strategy.first_slot, strategy.first_slot + strategy.n_slots):
+                _close_slot(s, j)
+
+
+@jit
+def operate(s: State, p: int, action: int, reason: Any) -> None:
+    """Carry out what an operator's row asks for."""
+    state = min(action, TradingState.HALTED.value)
+    set_trading_state(s, p, state, Code.OPERATOR.value, reason)
+    if action == OperatorAction.FLATTEN:
+        flatten(s, p)
 
 
 @jit
@@ -136,28 +166,45 @@ def _close_some(s: State, holding: Any, lots: int) -> bool:
 
 @jit
 def guard_accounts(s: State) -> None:
-    """A mark may break a hard stop of an account: then its trading state switches at this row."""
-    c = s.clock[0]
-    day = c.now // DAY
+    """A mark may break a limit of an account or a strategy: then its trading state switches at this row."""
     for a in range(len(s.accounts)):
-        account = s.accounts[a]
-        if account.leverage > 0.0:
+        if s.accounts[a].leverage > 0.0:
             call_margin(s, a)
-        if account.state == TradingState.HALTED:
-            continue
-        if account.stop_drawdown <= 0.0 and account.stop_daily_loss <= 0.0:
-            continue
-        if day != account.day:
-            account.day = day
-            account.day_equity = account.equity  # as it was at the last mark of the day before
-        account.equity = equity_of(s, account)
-        account.stop_peak = max(account.stop_peak, account.equity)
-        code = Code.NONE.value
-        if 0.0 < account.stop_drawdown * account.stop_peak <= account.stop_peak - account.equity:
-            code = Code.DRAWDOWN.value
-        elif 0.0 < account.stop_daily_loss * account.day_equity <= account.day_equity - account.equity:
-            code = Code.DAILY_LOSS.value
-        if code != Code.NONE:
-            set_trading_state(s, a, TradingState.HALTED.value, code)
-            if account.stop_flattens:
-                flatten(s, a)
+    for p in range(len(s.portfolios)):
+        if s.portfolios[p].watched:
+            code = watch(s, p)
+            if code != Code.NONE:
+                _halt(s, p, code)
+
+
+@inline
+def _is_halted(s: State, p: int) -> bool:
+    """Whether a portfolio is halted itself: a strategy's may be active in an account that is halted."""
+    portfolio = s.portfolios[p]
+    if portfolio.strategy == NONE:
+        return bool(s.accounts[portfolio.account].state == TradingState.HALTED)
+    return bool(s.strategies[portfolio.strategy].state == TradingState.HALTED)
+
+
+@jit
+def _halt(s: State, p: int, code: int) -> None:
+    if not _is_halted(s, p):
+        set_trading_state(s, p, TradingState.HALTED.value, code, np.int64(NONE))
+    if must_flatten(s, p):
+        flatten(s, p)
+
+
+@jit
+def end_period(s: State) -> None:
+    """A period of the risk clock ends: where a row closes with it, outcomes are told and losses forecast anew."""
+    c = s.clock[0]
+    if row_closes(s):
+        close_row(s)
+        grade_row(s)
+        forecast_losses(s)
+        for p in range(len(s.portfolios)):
+            if s.portfolios[p].statistical:
+                code = watch_losses(s, p)
+                if code != Code.NONE:
+                    _halt(s, p, code)
+    c.risk_due += s.risk[0].period

@@ -16,6 +16,7 @@ from enum import IntEnum
 from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
 from numba.core import types
 
 from engine.cancel import cancel_order, cancel_strategy, find_order
@@ -23,6 +24,7 @@ from engine.cash import deposit
 from engine.guards import flatten, set_trading_state
 from engine.jit import entry, setting
 from engine.loop import advance
+from engine.parts import measure_portfolio
 from engine.policies import aim, aim_share, expose, follow, signal_of_action
 from engine.records import NONE, Code
 from engine.submit import amend_order, submit, submit_bracket, submit_pair
@@ -37,8 +39,8 @@ class Command(IntEnum):
     AIM = 2  # slot, target lots
     AIM_SHARE = 3  # slot; x: share of equity
     CANCEL = 4  # order id; gives 1 where a cancel was asked for: not of an order that flattens the account
-    FLATTEN = 5  # account; gives the number of positions
-    SET_TRADING_STATE = 6  # account, state, code
+    FLATTEN = 5  # portfolio; gives the number of positions
+    SET_TRADING_STATE = 6  # portfolio, state, code
     SUBMIT_PAIR = 7  # slot; gives the first order's id
     SUBMIT_BRACKET = 8  # slot, number of children; gives the parent's id
     AMEND = 9  # order id; gives a Code: NONE where the gate let the new terms pass
@@ -46,6 +48,7 @@ class Command(IntEnum):
     DEPOSIT = 11  # account, amount in money units; gives 1, or 0 where there is not so much to withdraw
     ACT = 12  # slot, action (0 sell, 1 hold, 2 buy), as a model's decision is carried out; then the loop goes on: an Outcome
     EXPOSE = 13  # slot; x: target exposure, in the same way
+    MEASURE = 14  # portfolio, method; gives a Code, and what was measured in its gauge and positions
 
 
 def run(at: Any) -> int:
@@ -86,11 +89,13 @@ def run(at: Any) -> int:
     elif what == Command.FLATTEN:
         return flatten(s, a)
     elif what == Command.SET_TRADING_STATE:
-        set_trading_state(s, a, wish.b, wish.c)
+        set_trading_state(s, a, wish.b, wish.c, np.int64(NONE))
     elif what == Command.DISCONNECT:
-        cancel_strategy(s, a, Code.DISCONNECT.value)
+        cancel_strategy(s, a, Code.DISCONNECT.value, np.int64(0))
     elif what == Command.DEPOSIT:
         return deposit(s, a, wish.b)
+    elif what == Command.MEASURE:
+        return measure_portfolio(s, a, wish.b)
     return 0
 
 

@@ -135,7 +135,7 @@ def book_fill(s: State, slot: Any, side: int, lots: int, notional: int, fee: int
     if opening > 0:
         slot.cost += side * opening_notional
     was = slot.lots
-    slot.lots += signed
+    set_lots(s, slot, slot.lots + signed)
     if slot.lots == 0 or (was < 0) != (slot.lots < 0):
         slot.bars_held = 0
     slot.realized += realized
@@ -147,17 +147,13 @@ def book_fill(s: State, slot: Any, side: int, lots: int, notional: int, fee: int
     if account.guarded:
         # a loss that this fill realised is looked at, also where it closes the position
         s.instruments[slot.instrument].fill_guard = 1
-    hold(s, holding, signed)
+    holding.lots += signed
     return realized
 
 
 @inline
-def hold(s: State, holding: Any, lots: int) -> None:
-    """Change a holding by so many lots; where its account is guarded, count it among those that hold the instrument."""
-    if s.accounts[holding.account].guarded:
-        instrument = s.instruments[holding.instrument]
-        if holding.lots == 0 and lots != 0:
-            instrument.guards += 1
-        elif holding.lots != 0 and holding.lots + lots == 0:
-            instrument.guards -= 1
-    holding.lots += lots
+def set_lots(s: State, slot: Any, lots: Any) -> None:
+    """Let a slot hold so many lots; where its account is guarded, count it among those that hold the instrument."""
+    if s.accounts[slot.account].guarded:
+        s.instruments[slot.instrument].guards += int(lots != 0) - int(slot.lots != 0)
+    slot.lots = lots

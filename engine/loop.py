@@ -14,7 +14,8 @@ CUT     where the row closed a bar of so many rows, units or so much value, equi
 A row that is no price (a corporate action, cash paid in or out) is carried out in ROW, and that is all.
 
 Where nothing can happen on a stretch of rows (same instrument, before the next due moment, inside the open bars,
-between the nearest triggers of the resting orders, nobody asks for ticks) the stretch enters the bars at once.
+between the nearest triggers of the resting orders, nobody asks for ticks, no limit is near) the stretch enters the bars
+at once, and what is guarded is looked at behind it.
 
 The place where the loop stands is state: after a row's fills, or between two actors, it returns to Python to ask, and
 goes on there. No decision of the loop depends on where a batch begins or ends.
@@ -35,14 +36,17 @@ from engine.bars import (
 from engine.cash import accrue
 from engine.due import run_orders_due
 from engine.events import push_call, refresh_due
-from engine.guards import guard_accounts, sell_out
+from engine.guards import end_period, guard_accounts, sell_out
 from engine.jit import inline, jit
 from engine.ledger import equity_of
 from engine.matching import match_row
 from engine.policies import Policy, decide
+from engine.quiet import find_guards
 from engine.records import (
+    DAY,
     HUGE,
     KIND_MASK,
+    N_METHODS,
     NEVER,
     BarKind,
     Call,
@@ -60,11 +64,12 @@ def _short_of_room(s: State) -> bool:
     """Whether the worst that one moment, or the fills of one row, can write might not fit."""
     c = s.clock[0]
     slots = len(s.slots)
-    events = 8 * (c.live_orders + slots) + len(s.timers) + 16
+    events = 8 * (c.live_orders + slots) + len(s.timers) + 8 * len(s.portfolios) + 16
     return bool(
         c.n_events + events > len(s.events)
         or c.n_calls + events > len(s.calls)
         or c.n_equity + len(s.accounts) > len(s.equity)
+        or c.n_grades + N_METHODS * len(s.accounts) > len(s.grades)
         or (c.n_observations + 2 * slots) * len(s.observation) > len(s.observations)
         or c.free_orders < 2 * slots + 4
     )
@@ -158,6 +163,8 @@ def _run_due(s: State) -> None:
             sell_out(s)
     if c.accrual_due <= c.now:
         accrue(s)
+    if c.risk_due <= c.now:
+        end_period(s)
     if c.bar_closed and c.now >= c.trade_from:
         _take_equity(s)
         c.cursor = 0
@@ -173,6 +180,10 @@ def _quiet_end(s: State, t: Ticks, k: int, first: int, n: int) -> int:
     due = c.due
     low = instrument.low_trigger
     high = instrument.high_trigger
+    if instrument.guards > 0:
+        due = min(due, (c.now // DAY + 1) * DAY)  # a day's loss begins anew
+        low = max(low, instrument.low_guard)
+        high = min(high, instrument.high_guard)
     quiet_from = instrument.quiet_from
     quiet_until = instrument.quiet_until
     now = c.now
@@ -252,7 +263,10 @@ def _mark(s: State, t: Ticks, i: int, n: int) -> None:
         refresh_due(s)
         first = i + 1
     end = i + 1
-    if instrument.n_subscribers == 0 and instrument.guards == 0 and instrument.fill_guard == 0:
+    quiet = instrument.n_subscribers == 0 and instrument.fill_guard == 0
+    if quiet and instrument.guards > 0:
+        quiet = i + 1 < n and t.instrument[i + 1] == k and find_guards(s, k, t.price[i])
+    if quiet:
         now = c.now
         end = _quiet_end(s, t, k, i + 1, n)
         if instrument.n_cuts > 0:
@@ -270,6 +284,7 @@ def _mark(s: State, t: Ticks, i: int, n: int) -> None:
     if instrument.n_cuts > 0:
         close_cut_bars(s, k)
     if instrument.guards > 0 or instrument.fill_guard != 0:
+        c.row = end - 1
         c.phase = Phase.GUARD
     elif instrument.n_subscribers > 0:
         c.cursor = 0

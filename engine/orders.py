@@ -362,7 +362,7 @@ def _take_out(s: State, place: int) -> None:
     if order.reduce_only:
         s.slots[order.slot].reducing -= 1
     if order.then_sell:
-        account.sell_out = 1
+        s.strategies[s.slots[order.slot].strategy].sell_out = 1
         c.sell_out = 1
     if order.previous == NONE:
         instrument.first_order = order.next

@@ -181,6 +181,7 @@ def aim(s: State, slot_index: int, target: Any) -> None:
     slot = s.slots[slot_index]
     against = 0
     active = s.accounts[slot.account].state == TradingState.ACTIVE
+    active = active and s.strategies[slot.strategy].state == TradingState.ACTIVE
     if slot.working_sell > 0 and target > slot.lots - slot.working_sell and active:
         # where only exits are allowed, those that work are not given up for what is denied
         against = Side.SELL.value

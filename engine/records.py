@@ -15,6 +15,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from engine.records_risk import (
+    FORECAST,
+    GAUGE,
+    GRADE,
+    HISTORY,
+    LIMIT,
+    PORTFOLIO,
+    POSITION,
+    RISK,
+    TRIAL,
+    WINDOW,
+    record,
+)
+
 NEVER = np.iinfo(np.int64).max  # a time that does not come
 NO_TIME = np.iinfo(np.int64).min
 SECOND = 1_000_000_000
@@ -37,6 +51,9 @@ class RowKind(IntEnum):
     )
     DELISTING = 7  # it trades no more; price: what a unit pays where size is 1, else the last price does
     CASH = 8  # a deposit or, negative, a withdrawal: price, in currency; `instrument` is the account's index
+    OPERATOR = (
+        9  # price: an OperatorAction; `instrument` is the portfolio's index; size: that of the reason, or -1
+    )
 
 
 KIND_MASK = 15
@@ -143,6 +160,12 @@ class Code(IntEnum):
     WITHDRAWAL = 36
     INTEREST = 37
     BORROW = 38  # the fee for borrowing what was sold short
+    STRESSED_VAR = 39
+    HISTORY = 40  # too few returns of something that is held to say what it may lose
+    NOT_FINITE = 41  # a number that the verdict rests on is none
+    SINGULAR = 42  # the covariance has no factor: an instrument that is held never moves
+    BUFFER = 43  # there is no room for one more order
+    MODEL = 44  # outcomes reject the risk model
 
 
 N_CODES = len(Code)
@@ -156,6 +179,59 @@ class TradingState(IntEnum):
     HALTED = 2  # exits only, and resting orders are cancelled when it begins
 
 
+class OperatorAction(IntEnum):
+    """What an operator's row asks for; the first three are the trading state that it sets."""
+
+    RESET = 0  # trade again; drawdown and daily loss start afresh
+    REDUCE_ONLY = 1
+    HALT = 2
+    FLATTEN = 3  # halt, and close the positions
+
+
+class Method(IntEnum):
+    """How the loss of a portfolio is forecast: from which scenarios, and by which statistic of them (docs/risk.md)."""
+
+    HISTORICAL = 0  # the returns of the window as they were
+    GAUSSIAN = 1  # their mean and standard deviation
+    CORNISH_FISHER = 2  # their first four moments
+    EWMA = 3  # a standard deviation that forgets, RiskMetrics'
+    FILTERED = 4  # the returns of the window, each scaled from the volatility of its time to today's
+    MONTE_CARLO = 5  # normal draws with a shrunk covariance
+
+
+N_METHODS = len(Method)
+
+
+class Limit(IntEnum):
+    """What is limited of a portfolio: an account's, or a strategy's part of it."""
+
+    VAR = 0
+    CVAR = 1
+    STRESSED_VAR = 2
+    DRAWDOWN = 3
+    DAILY_LOSS = 4
+
+
+N_LIMITS = len(Limit)
+
+
+class LimitAction(IntEnum):
+    """What a limit does. Above it, all of them let exits pass only."""
+
+    DENY = 0
+    RESIZE = 1  # an order is cut to the largest size that passes
+    HALT = 2  # where the market breaks it, the trading state becomes HALTED
+    FLATTEN = 3  # and the positions are closed, too
+
+
+class Level(IntEnum):
+    """Where a portfolio stands against a limit."""
+
+    WITHIN = 0
+    WARNING = 1
+    BEYOND = 2
+
+
 class EventKind(IntEnum):
     """What an event tells."""
 
@@ -166,6 +242,7 @@ class EventKind(IntEnum):
         3  # cash moved by last_notional, not by a fill; code says why. DENIED: a withdrawal that was refused
     )
     ACTION = 4  # a corporate action, its code; last_px and stop hold the row's price and size
+    RISK = 5  # a limit, its code: `lots` is the Level reached, `measure` against `bound`. MODEL: lots 1 rejected, 0 accepted
 
 
 class Call(IntEnum):
@@ -242,20 +319,14 @@ class Ticks(NamedTuple):
 TICK_DTYPES = tuple(np.dtype(t) for t in (np.int64, np.int64, np.int32, np.float64, np.float64, np.uint8))
 
 
-def _record(**fields: str) -> np.dtype[Any]:
-    """A packed record of the given fields; the longest come first, so that each is aligned."""
-    ordered = sorted(fields.items(), key=lambda f: -np.dtype(f[1]).itemsize)
-    pad = [(f"_pad{i}", "i1") for i in range(-np.dtype(ordered).itemsize % 8)]
-    return np.dtype(ordered + pad)
-
-
-CLOCK = _record(  # one record: the engine's time, its counters and the place where the loop stands
+CLOCK = record(  # one record: the engine's time, its counters and the place where the loop stands
     now="i8",  # engine time; never goes back
     due="i8",  # the earliest time at which something happens without a row
     series_due="i8",  # its parts: a bar closes,
     order_due="i8",  # an order becomes active, is cancelled or expires,
     timer_due="i8",  # a timer fires
     accrual_due="i8",  # interest accrues
+    risk_due="i8",  # a period of the risk clock ends
     grace_ns="i8",  # a time bar closes this long after its end
     trade_from="i8",  # before this time history only warms up: no strategy is asked
     seq="i8",  # rows taken so far
@@ -268,6 +339,7 @@ CLOCK = _record(  # one record: the engine's time, its counters and the place wh
     cursor="i8",  # the next question of that row: slots, each first for its bar, then for its strategy's bars
     n_events="i8",  # filled places in the outboxes and in the queue of calls
     n_equity="i8",
+    n_grades="i8",
     n_observations="i8",
     n_calls="i8",
     live_orders="i8",
@@ -280,10 +352,11 @@ CLOCK = _record(  # one record: the engine's time, its counters and the place wh
     cut="i8",  # 1: a bar that is cut by ticks, volume or value closed at this row
     closing="i8",  # counts the moments at which bars closed
     bar_closed="i8",  # whether one did at this moment
+    most_orders="i8",  # live at once
     deciding_slots="i8",  # the slots before this one belong to strategies, the rest to operators
 )
 
-INSTRUMENT = _record(
+INSTRUMENT = record(
     tick_size="f8",
     lot_size="f8",
     money_per_lot="f8",  # smallest money units that one lot costs at a price of 1
@@ -302,6 +375,8 @@ INSTRUMENT = _record(
     ts="i8",  # engine time of the last price
     low_trigger="f8",  # only a price at or below this,
     high_trigger="f8",  # or at or above this, can concern a resting order
+    low_guard="f8",  # where it is guarded: only a price at or below this,
+    high_guard="f8",  # or at or above this, can concern a limit on what was lost
     quiet_from="i8",  # rows with ts_event in [quiet_from, quiet_until) enter bars that are open already
     quiet_until="i8",
     order_due="i8",  # when something happens to one of its orders without a row
@@ -322,13 +397,13 @@ INSTRUMENT = _record(
     first_subscriber="i8",  # slots whose strategies want each tick, in `subscribers`
     n_subscribers="i8",
     fill_guard="i8",  # 1: such an account had a fill at this row
-    guards="i8",  # accounts with a hard stop that hold this instrument: each mark is looked at
+    guards="i8",  # slots that hold this instrument, of accounts of which each mark is looked at
     slippage="i8",
     fill_at_touch="i8",
     currency="i8",
 )
 
-SERIES = _record(  # the bars of one instrument at one timeframe
+SERIES = record(  # the bars of one instrument at one timeframe
     kind="i8",  # BarKind
     timeframe="i8",  # TIME: how long a bar lasts
     threshold="f8",  # else: how much closes a bar, in rows, units or currency
@@ -358,9 +433,9 @@ SERIES = _record(  # the bars of one instrument at one timeframe
     n_features="i8",
 )
 
-BAR = _record(start="i8", end="i8", open="f8", high="f8", low="f8", close="f8", volume="f8", count="i8")
+BAR = record(start="i8", end="i8", open="f8", high="f8", low="f8", close="f8", volume="f8", count="i8")
 
-FEATURE = _record(  # one streaming indicator on one series
+FEATURE = record(  # one streaming indicator on one series
     value="f8",  # NaN until it has seen enough
     n1="i8",
     n2="i8",
@@ -374,7 +449,7 @@ FEATURE = _record(  # one streaming indicator on one series
     kind="i8",
 )
 
-STRATEGY = _record(
+STRATEGY = record(
     size_value="f8",
     threshold="f8",  # of a target: no order is sent for a smaller change of exposure
     p0="f8",
@@ -386,12 +461,14 @@ STRATEGY = _record(
     n_slots="i8",
     wants="i8",
     size_kind="i8",
+    state="i8",  # its own TradingState
+    sell_out="i8",  # 1: an order that was cancelled to flatten it has ended
     short="i8",  # 1: selling goes below flat
     model="i8",  # where its model begins in `weights`
     outputs="i8",  # of its model; 0: it has none
 )
 
-SLOT = _record(  # one strategy in one instrument: its sub-position
+SLOT = record(  # one strategy in one instrument: its sub-position
     lots="i8",
     cost="i8",  # what the open lots cost, without fees
     realized="i8",  # profit of what was closed, before fees
@@ -412,11 +489,11 @@ SLOT = _record(  # one strategy in one instrument: its sub-position
     n_features="i8",
 )
 
-HOLDING = _record(  # one account in one instrument: the sum of its slots
+HOLDING = record(  # one account in one instrument: the sum of its slots
     lots="i8", working_buy="i8", working_sell="i8", account="i8", instrument="i8"
 )
 
-ACCOUNT = _record(
+ACCOUNT = record(
     cash="i8",
     initial="i8",
     reserved="i8",  # what working buy orders may cost
@@ -430,9 +507,6 @@ ACCOUNT = _record(
     equity="i8",  # as it was last taken: at a bar's close, and with hard stops at each mark
     peak="i8",  # of equity at bar closes
     max_drawdown="f8",
-    stop_peak="i8",  # of equity at every mark, where the account has a hard stop
-    day="i8",
-    day_equity="i8",  # equity at the start of that day
     orders="i8",
     fills="i8",
     scale="f8",
@@ -447,8 +521,6 @@ ACCOUNT = _record(
     rate_orders="i8",
     rate_first="i8",  # its ring of order times, in `order_times`
     rate_next="i8",
-    stop_drawdown="f8",
-    stop_daily_loss="f8",
     leverage="f8",  # gross exposure over equity that orders may reach; 0: a cash account
     maintenance="f8",  # equity over gross exposure below which it is liquidated
     borrow_rate="f8",  # a year, of what is sold short
@@ -459,15 +531,13 @@ ACCOUNT = _record(
     liquidations="i8",
     state="i8",
     cuts="i8",  # 1: cut an order to the largest size that passes; 0: deny it
-    stop_flattens="i8",
     first_holding="i8",
     n_holdings="i8",
-    sell_out="i8",  # 1: an order that was cancelled to flatten the account has ended
     changed="i8",  # 1: one of its series closed at this time, its equity is due
     currency="i8",
 )
 
-ORDER = _record(
+ORDER = record(
     id="i8",
     tag="i8",  # the owner's own mark, free to use
     seq="i8",  # the row after which it was decided
@@ -518,9 +588,11 @@ ORDER = _record(
     taker="i8",
     then_sell="i8",  # 1: what it leaves unsold when it ends is sold at the market
     code="i8",
+    measure="f8",  # what the gate measured against the bound that its code names
+    bound="f8",
 )
 
-TERMS = _record(  # what the owner of an order asks for; prices and distances that it does not have are 0
+TERMS = record(  # what the owner of an order asks for; prices and distances that it does not have are 0
     side="i8",
     type="i8",
     tif="i8",
@@ -535,13 +607,13 @@ TERMS = _record(  # what the owner of an order asks for; prices and distances th
     reduce_only="i8",
 )
 
-WISH = _record(what="i8", a="i8", b="i8", c="i8", x="f8")  # a Command of engine/kernel.py; 0: none
+WISH = record(what="i8", a="i8", b="i8", c="i8", x="f8")  # a Command of engine/kernel.py; 0: none
 
-SESSION = _record(
+SESSION = record(
     open="i8", close="i8", before="i8"
 )  # [open, close); before: ns open in all sessions before it
 
-EVENT = _record(
+EVENT = record(
     ts="i8",
     seq="i8",
     order_id="i8",
@@ -564,6 +636,8 @@ EVENT = _record(
     realized="i8",  # profit realised by this fill
     position="i8",  # of the strategy after it
     cash="i8",  # of the account after it
+    measure="f8",  # of a limit on risk: what was measured, as a share of equity,
+    bound="f8",  # and what it was held against
     observation="i8",  # row in the observations' outbox, or NONE
     account="i4",
     strategy="i4",
@@ -580,11 +654,11 @@ EVENT = _record(
     maker="i1",
 )
 
-EQUITY = _record(ts="i8", cash="i8", equity="i8", account="i8")
+EQUITY = record(ts="i8", cash="i8", equity="i8", account="i8")
 
-CALL = _record(kind="i8", strategy="i8", index="i8")
+CALL = record(kind="i8", strategy="i8", index="i8")
 
-TIMER = _record(at="i8", every="i8", id="i8", strategy="i8")  # at = NEVER: the place is free
+TIMER = record(at="i8", every="i8", id="i8", strategy="i8")  # at = NEVER: the place is free
 
 
 class State(NamedTuple):
@@ -609,17 +683,44 @@ class State(NamedTuple):
     terms: Any  # (3,) TERMS scratch: the orders about to be submitted
     orders: Any  # (capacity,) ORDER
     timers: Any  # (capacity,) TIMER
+    risk: Any  # (1,) RISK, or (0,) where no losses are forecast
+    histories: Any  # (n_instruments,) HISTORY
+    windows: Any  # (n_windows,) WINDOW
+    scenarios: Any  # float64: matrices of returns, see RISK
+    volatilities: Any  # (n_instruments * window,) float64, where returns are filtered
+    portfolios: Any  # (n_accounts + n_strategies,) PORTFOLIO
+    limits: Any  # (n_portfolios * N_LIMITS,) LIMIT
+    forecasts: Any  # (n_accounts * N_METHODS,) FORECAST
+    frozen: Any  # (n_accounts * n_instruments,) float64: what the forecasts are of, money units
+    hits: Any  # (n_accounts * outcomes,) int64 rings
+    normals: Any  # (n_instruments * draws,) float64, the fixed draws
+    gauges: Any  # (n_portfolios,) GAUGE scratch
+    trials: Any  # (n_portfolios * N_LIMITS,) TRIAL scratch
+    positions: Any  # (n,) POSITION, by portfolio; scratch but for what it is built with
+    pnl: Any  # float64 scratch: profits by scenario, of portfolios and of their blocks of positions
+    trial: Any  # (widest + 64,) float64 scratch: the profits under judgement
+    tail: Any  # (widest + 64,) float64 scratch: the worst of them
+    var_weights: Any  # (widest,) float64 scratch: how a measure moves with each of them
+    cvar_weights: Any  # (widest,) float64 scratch
+    factor: Any  # float64 scratch of the covariance
+    members: Any  # (n_instruments,) int64 scratch
     taken: Any  # (n_accounts,) int64 scratch: lots taken from the row being matched
     observation: Any  # (width,) float64 scratch: the observation last computed, and behind it the values of the actions
     activations: Any  # (2 x widest layer,) float64 scratch of networks
     events: Any  # (capacity,) EVENT outbox
     equity: Any  # (capacity,) EQUITY outbox
+    grades: Any  # (capacity,) GRADE outbox
     observations: Any  # (capacity * width,) float64 outbox, one observation after the other
     calls: Any  # (capacity,) CALL queue
 
 
+_F8, _I8 = np.dtype(np.float64), np.dtype(np.int64)
 RECORD_TYPES = State(
-    CLOCK, INSTRUMENT, SERIES, BAR, FEATURE, STRATEGY, SLOT, HOLDING, ACCOUNT, np.dtype(np.int64),
-    np.dtype(np.int64), np.dtype(np.int64), np.dtype(np.float64), np.dtype(np.int64), SESSION, WISH, TERMS, ORDER, TIMER,
-    np.dtype(np.int64), np.dtype(np.float64), np.dtype(np.float64), EVENT, EQUITY, np.dtype(np.float64), CALL,
+    clock=CLOCK, instruments=INSTRUMENT, series=SERIES, bars=BAR, features=FEATURE, strategies=STRATEGY, slots=SLOT,
+    holdings=HOLDING, accounts=ACCOUNT, denied=_I8, order_times=_I8, observed=_I8, weights=_F8, subscribers=_I8,
+    sessions=SESSION, wish=WISH, terms=TERMS, orders=ORDER, timers=TIMER, risk=RISK, histories=HISTORY, windows=WINDOW,
+    scenarios=_F8, volatilities=_F8, portfolios=PORTFOLIO, limits=LIMIT, forecasts=FORECAST, frozen=_F8, hits=_I8,
+    normals=_F8, gauges=GAUGE, trials=TRIAL, positions=POSITION, pnl=_F8, trial=_F8, tail=_F8, var_weights=_F8, cvar_weights=_F8,
+    factor=_F8, members=_I8, taken=_I8, observation=_F8,
+    activations=_F8, events=EVENT, equity=EQUITY, grades=GRADE, observations=_F8, calls=CALL,
 )  # fmt: skip

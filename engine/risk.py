@@ -15,8 +15,11 @@ from engine.book import is_stop
 from engine.costs import affordable, reserve_for, worst_price
 from engine.jit import inline, jit
 from engine.ledger import NO_MONEY, equity_of, value_of, worst_gross
+from engine.limits import check_losses, strategy_portfolio
+from engine.portfolios import price_trouble
 from engine.records import (
     NEVER,
+    NONE,
     Code,
     OrderType,
     Side,
@@ -25,7 +28,7 @@ from engine.records import (
     TradingState,
     Trail,
 )
-from engine.sessions import open_between
+from engine.watch import denied_by_loss
 
 _MANY = 2**53  # lots: more than any order may have
 _HIGHEST = 1e15  # a price that no order may ask for
@@ -89,11 +92,11 @@ def judge(s: State, order: Any, closing: Any) -> int:
     closing: 1 for an order that closes what its strategy holds where the account is flattened: an exit, even where
     another strategy of the account holds the opposite.
     """
-    return int(_verdict(s, order, closing).value)
+    return int(_verdict(s, order, closing))
 
 
 @jit
-def _verdict(s: State, order: Any, closing: Any) -> Code:
+def _verdict(s: State, order: Any, closing: Any) -> int:
     c = s.clock[0]
     account = s.accounts[order.account]
     slot = s.slots[order.slot]
@@ -102,7 +105,7 @@ def _verdict(s: State, order: Any, closing: Any) -> Code:
     if order.reduce_only:
         held = max(-slot.lots * order.side, np.int64(0))
         if held == 0:
-            return Code.REDUCE_ONLY
+            return Code.REDUCE_ONLY.value
         if order.lots > held:
             order.lots = held
             order.code = Code.REDUCE_ONLY
@@ -114,36 +117,52 @@ def _verdict(s: State, order: Any, closing: Any) -> Code:
         order.lots = sellable
         order.code = Code.SHORT
     leaving = closing or order.reduce_only or is_exit(holding, order.side, order.lots)
+    closes_own = leaving or is_exit(slot, order.side, order.lots)
+    order.measure = 0.0
+    order.bound = 0.0
+    mine = strategy_portfolio(s, slot.strategy)
 
     if account.state != TradingState.ACTIVE and not leaving:
-        return Code.TRADING_STATE
+        return Code.TRADING_STATE.value
+    if s.strategies[slot.strategy].state != TradingState.ACTIVE and not closes_own:
+        return Code.TRADING_STATE.value
+    code = denied_by_loss(s, order.account)
+    if code != Code.NONE and not leaving:
+        return code
+    if mine != NONE and not closes_own:
+        code = denied_by_loss(s, mine)
+        if code != Code.NONE:
+            return code
     if instrument.delisted:
-        return Code.DELISTED
+        return Code.DELISTED.value
     if not well_formed(s, order, instrument):
-        return Code.INSTRUMENT
+        return Code.INSTRUMENT.value
     order.exit = 0
     if leaving:
         order.exit = 2 if closing else 1
         if own and order.lots > sellable:
-            return Code.SHORT
-        return Code.NONE
+            return Code.SHORT.value
+        return Code.NONE.value
+    if c.live_orders >= c.most_orders:
+        return Code.BUFFER.value
     if order.lots < instrument.min_lots or order.lots > instrument.max_lots:
-        return Code.INSTRUMENT
-    if not (instrument.price > 0.0 and instrument.price < np.inf):
-        return Code.PRICE_MISSING
-    if account.max_stale_ns > 0 and open_between(s, instrument, instrument.ts, c.now) > account.max_stale_ns:
-        return Code.PRICE_STALE
+        return Code.INSTRUMENT.value
+    code = price_trouble(s, instrument, account.max_stale_ns)
+    if code != Code.NONE:
+        return code
     if account.collar > 0.0 and _beyond_collar(account, instrument, order):
-        return Code.PRICE_COLLAR
+        return Code.PRICE_COLLAR.value
     if not _rate_allows(s, account):
-        return Code.ORDER_RATE
-    code = _limits(s, account, slot, holding, instrument, order)
+        return Code.ORDER_RATE.value
+    code = _limits(s, account, slot, holding, instrument, order).value
+    if code == Code.NONE:
+        code = check_losses(s, order, closes_own, max(instrument.min_lots, 1))
     if code == Code.NONE:
         if order.side == Side.BUY and account.leverage == 0.0:
             order.reserved = reserve_for(order, instrument, order.lots)
             if order.reserved == NO_MONEY:
                 order.reserved = 0
-                return Code.OVERFLOW
+                return Code.OVERFLOW.value
     return code
 
 
@@ -229,7 +248,7 @@ def _limits(s: State, account: Any, slot: Any, holding: Any, instrument: Any, or
         room = _lots_worth(account.max_concentration * equity, unit) - held
         if _fit(account, instrument, order, room, Code.CONCENTRATION) != Code.NONE:
             return Code.CONCENTRATION
-    return Code.NONE  # VaR and CVaR take their place here
+    return Code.NONE
 
 
 @jit

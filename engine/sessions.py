@@ -55,6 +55,12 @@ def session_start(s: State, instrument: Any, ts: int) -> int:
 
 
 @jit
+def sessions_left(s: State, instrument: Any, ts: int) -> bool:
+    """Whether the instrument's calendar has a session that closes after ts."""
+    return _session_at(s, instrument, ts) < instrument.first_session + instrument.n_sessions
+
+
+@jit
 def open_between(s: State, instrument: Any, since: int, until: int) -> int:
     """For how many ns the instrument's market was open in [since, until)."""
     if instrument.n_sessions == 0:

@@ -11,16 +11,27 @@ import numpy as np
 from engine.records import NEVER, NONE, State
 
 # fields of the clock that say where the loop stands in a batch, or which depend on capacities
-_SCRATCH = ("row", "cursor", "n_events", "n_equity", "n_observations", "n_calls", "free_order", "free_orders")
+_SCRATCH = (
+    "row",
+    "cursor",
+    "n_events",
+    "n_equity",
+    "n_grades",
+    "n_observations",
+    "n_calls",
+    "free_order",
+    "free_orders",
+)
 # fields that say where in the pool other orders lie
 _LINKS = (
     "next", "previous", "book_next", "book_previous", "book_child", "partner", "parent", "children",
 )  # fmt: skip
-_CHAINS = ("first_order", "last_order", "near", "last_near", "below", "above")
+_DERIVED = ("first_order", "last_order", "near", "last_near", "below", "above", "low_guard", "high_guard")
 # what is empty between two batches, scratch space, or the specification's alone
 NOT_KEPT = (
-    "weights", "sessions", "wish", "terms", "taken", "observation", "activations", "events", "equity", "observations",
-    "calls",
+    "weights", "sessions", "wish", "terms", "taken", "observation", "activations", "events", "equity", "grades",
+    "observations", "calls", "normals", "gauges", "trials", "positions", "pnl", "trial", "tail", "var_weights",
+    "cvar_weights", "factor", "members",
 )  # fmt: skip
 _POOLS = ("orders", "timers")
 
@@ -50,7 +61,9 @@ def taken_back(state: State, snapshot: Snapshot) -> State:
             raise ValueError(f"the snapshot is of another engine: its {name} differ in shape")
         copy = np.array(array)
         replaced[name] = copy.view(np.recarray) if copy.dtype.names else copy
-    return state._replace(**replaced)
+    state = state._replace(**replaced)
+    state.positions["low"] = state.positions["held"] = np.nan  # what was added up was of the state before
+    return state
 
 
 def state_hash(s: State) -> str:
@@ -60,10 +73,11 @@ def state_hash(s: State) -> str:
     for name in _SCRATCH:
         clock[name] = 0
     instruments = np.array(s.instruments)
-    for name in _CHAINS:
+    for name in _DERIVED:
         instruments[name] = 0
     for array in (
-        clock, instruments, s.series, s.features, s.strategies, s.slots, s.holdings, s.accounts,
+        clock, instruments, s.series, s.features, s.strategies, s.slots, s.holdings, s.accounts, s.risk, s.histories,
+        s.windows, s.scenarios, s.volatilities, s.portfolios, s.limits, s.forecasts, s.frozen, s.hits,
     ):  # fmt: skip
         digest.update(np.ascontiguousarray(array).tobytes())
     digest.update(s.denied.tobytes() + s.order_times.tobytes())

@@ -18,6 +18,34 @@ from engine.ledger import MONEY_LIMIT
 from engine.models import ACTIONS, Model, Network, QTable
 from engine.policies import POLICY_FEATURES, Policy
 from engine.records import NO_TIME, BarKind, SizeKind, Slippage
+from engine.spec_risk import (
+    NO_LIMITS,
+    GradingSpec,
+    LimitSpec,
+    RiskLimits,
+    RiskSpec,
+    ShockSpec,
+    WindowSpec,
+    findings,
+)
+
+__all__ = [
+    "AccountSpec",
+    "EngineSpec",
+    "GradingSpec",
+    "InstrumentSpec",
+    "LimitSpec",
+    "LimitsSpec",
+    "MarginSpec",
+    "RiskLimits",
+    "RiskSpec",
+    "Sessions",
+    "ShockSpec",
+    "SpecError",
+    "StrategySpec",
+    "WindowSpec",
+    "accrues",
+]
 
 
 class SpecError(ValueError):
@@ -80,10 +108,8 @@ class LimitsSpec:
     max_stale_ns: int = 0
     rate_orders: int = 0  # at most so many orders
     rate_window_ns: int = 0  # in any window of this length
-    stop_drawdown: float = 0.0  # relative to the peak
-    stop_daily_loss: float = 0.0  # relative to the equity at the start of the day (UTC)
-    stop_flattens: bool = False
     resize: bool = False  # cut an order to the largest size that passes, instead of denying it
+    risk: RiskLimits = NO_LIMITS
 
 
 @dataclass(frozen=True)
@@ -140,6 +166,7 @@ class StrategySpec:
     threshold: float = (
         0.0  # a model's target: no order for a smaller change of exposure, as a share of equity
     )
+    limits: RiskLimits = NO_LIMITS  # of its own part of the account, as shares of the account's equity
 
     @property
     def observation(self) -> tuple[str, ...]:
@@ -162,6 +189,9 @@ class EngineSpec:
     trade_from: int = NO_TIME  # before this time the tape only warms up
     scales: dict[str, int] = field(default_factory=dict)  # currency -> smallest units in one
     calendars: dict[str, Sessions] = field(default_factory=dict)
+    risk: RiskSpec | None = None
+    reasons: tuple[str, ...] = ()  # of the operator's rows on the tape
+    most_orders: int = 100_000  # live at once; one more is denied
 
     def scale(self, currency: str) -> int:
         """Smallest money units in one of the currency: millionths, unless the spec says otherwise."""
@@ -192,6 +222,12 @@ class EngineSpec:
                 raise SpecError(f"account {account.name!r}: cash of {account.cash} is negative or too large")
             _check_limits(account)
             _check_margin(account)
+        given = {f"account {a.name!r}": a.limits.risk for a in self.accounts}
+        given |= {f"strategy {s.name!r}": s.limits for s in self.strategies}
+        for finding in findings(self.risk, given, set(instruments), self.trade_from):
+            raise SpecError(finding)
+        if self.most_orders < 1:
+            raise SpecError(f"most_orders of {self.most_orders}; there must be room for one")
         if self.grace_ns < 0:
             raise SpecError(f"a grace of {self.grace_ns} ns; it cannot be negative")
         for strategy in self.strategies:
@@ -249,6 +285,8 @@ def _check_instrument(i: InstrumentSpec) -> None:
 def _check_limits(account: AccountSpec) -> None:
     limits = account.limits
     for f in fields(limits):
+        if f.name == "risk":
+            continue
         value = getattr(limits, f.name)
         if not 0 <= value < inf:  # a limit that is no number must not pass for one that is off
             raise SpecError(

@@ -206,6 +206,8 @@ def amend_order(s: State, place: int) -> int:
     working = order.working
     reserved = order.reserved
     was_code = order.code
+    was_measure = order.measure
+    was_bound = order.bound
     was_exit = order.exit
     leaves = (lots if terms.lots == 0 else terms.lots) - order.cum_lots
     # judged as if it were a new order in place of the old one, and of its partner on the same side
@@ -253,7 +255,10 @@ def amend_order(s: State, place: int) -> int:
     account.reserved += order.reserved + others_reserved
     if code != Code.NONE:
         order.exit = was_exit
-        return _refuse_amend(s, place, code)
+        _refuse_amend(s, place, code)
+        order.measure = was_measure
+        order.bound = was_bound
+        return code
     if instrument.latency_ns == 0:
         take_terms(s, place)
     else:

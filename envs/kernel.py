@@ -46,6 +46,7 @@ def _clear(c: Any) -> None:
     # nobody hears the events of lanes but those of the last step
     c.n_events = 0
     c.n_equity = 0
+    c.n_grades = 0
     c.n_observations = 0
     c.n_calls = 0
 
@@ -58,7 +59,7 @@ def _advance(b: Batch, i: int) -> bool:
     _clear(c)
     outcome = call(b.engine[0], b.at[i])
     # without room the outboxes are full, and emptied unheard; or the pool of orders is, which nothing mends
-    while outcome == Outcome.ROOM and c.n_events + c.n_equity + c.n_observations > 0:
+    while outcome == Outcome.ROOM and c.n_events + c.n_equity + c.n_grades + c.n_observations > 0:
         _clear(c)
         outcome = call(b.engine[0], b.at[i])
     return bool(outcome == Outcome.CALLS)

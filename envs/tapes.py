@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.build import begin_accrual, build, no_ticks
+from engine.build import begin_clocks, build, no_ticks
 from engine.features import parse_feature
 from engine.kernel import kernel
 from engine.models import Array
-from engine.records import NEVER, Outcome, RowKind, State, Ticks
+from engine.records import NEVER, NO_TIME, Outcome, RowKind, State, Ticks
 from engine.spec import accrues
 from engine.table import TABLE_LENGTH, fill_table, fill_ticks
 from envs.errors import TaskError
@@ -35,12 +35,20 @@ VARYING = (
     "slots",
     "holdings",
     "accounts",
+    "risk",
+    "histories",
+    "windows",
+    "scenarios",
+    "volatilities",
 )
-PRISTINE = ("denied", "order_times", "timers", "orders")
-SCRATCH = (
-    "wish", "terms", "taken", "observation", "activations", "events", "equity", "observations", "calls",
+PRISTINE = (
+    "denied", "order_times", "timers", "orders", "portfolios", "limits", "forecasts", "frozen", "hits", "positions",
 )  # fmt: skip
-SHARED = ("observed", "weights", "subscribers", "sessions")
+SCRATCH = (
+    "wish", "terms", "taken", "observation", "activations", "events", "equity", "grades", "observations", "calls",
+    "gauges", "trials", "pnl", "trial", "tail", "var_weights", "cvar_weights", "factor", "members",
+)  # fmt: skip
+SHARED = ("observed", "weights", "subscribers", "sessions", "normals")
 ORDERS = 64  # places of a lane's pool
 EVENTS = 160  # places of its outboxes: what one bar can cause
 
@@ -100,8 +108,7 @@ class Tape:
         """A lane before its first row, with room for so many events of a bar."""
         spec = self.market.spec(self.task, self.task.strategy(self.market.instrument.name), trade_from=NEVER)
         state = lane_state(build(_asked(spec)), events)
-        if accrues(self.task.account):
-            begin_accrual(state, int(self.rows.ts_recv[0]))
+        begin_clocks(state, int(self.rows.ts_recv[0]), accrues(self.task.account))
         return state
 
     @cached_property
@@ -153,7 +160,7 @@ class _Machine:
         self._kernel = kernel()
         self._table = np.zeros(TABLE_LENGTH, np.int64)
         # a field's view is set some ten times as fast as an attribute of a record
-        self._counts = [state.clock[f"n_{name}"] for name in ("events", "equity", "observations", "calls")]
+        self._counts = [state.clock[f"n_{name}"] for name in ("events", "equity", "grades", "observations", "calls")]
         fill_table(self._table, state, no_ticks())
 
     def bind(self, rows: Ticks) -> Any:
@@ -186,7 +193,8 @@ class _Machine:
 
 def _played(rows: Ticks, market: Market, task: Task, features: Sequence[str]) -> tuple[Array, Array, Array]:
     strategy = task.strategy(market.instrument.name, tuple(features))
-    state = lane_state(build(_asked(market.spec(task, strategy))), EVENTS)
+    state = lane_state(build(_asked(market.spec(task, strategy, trade_from=NEVER))), EVENTS)
+    state.clock[0].trade_from = NO_TIME  # nobody trades, and each bar is asked for
     machine = _Machine(state)
     clock, series = state.clock, state.series[int(state.slots[0].series) :]
     now, row, bars = clock["now"], clock["row"], series["bars"]

@@ -10,7 +10,7 @@ from engine.features import AccountFeature, parse_feature
 from engine.models import ACTIONS, Model, QTable
 from engine.policies import Policy
 from engine.records import BarKind, SizeKind
-from engine.spec import AccountSpec, EngineSpec, InstrumentSpec, Sessions, StrategySpec
+from engine.spec import AccountSpec, EngineSpec, InstrumentSpec, RiskSpec, Sessions, StrategySpec
 
 DEFAULT_FEATURES = (  # free of scale: they mean the same at any price and of any instrument
     "log_return", "log_return_5", "log_return_20", "sma_gap_20", "rsi_14", "bb_position_20", "realized_vol_20",
@@ -122,6 +122,7 @@ class Market:
     instrument: InstrumentSpec
     scales: dict[str, int] = field(default_factory=dict)
     calendars: dict[str, Sessions] = field(default_factory=dict)
+    risk: RiskSpec | None = None  # how losses are forecast, where the account limits them
 
     def spec(self, task: Task, strategy: StrategySpec, **more: Any) -> EngineSpec:
         """An engine of this one instrument with the task's account and one strategy."""
@@ -131,6 +132,7 @@ class Market:
             (strategy,),
             scales=self.scales,
             calendars=self.calendars,
+            risk=self.risk,
             **more,
         )
 

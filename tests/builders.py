@@ -17,6 +17,7 @@ from engine.records import (
     TICK_DTYPES,
     Code,
     EventKind,
+    LimitAction,
     OrderType,
     RowKind,
     Side,
@@ -24,7 +25,15 @@ from engine.records import (
     Ticks,
     TimeInForce,
 )
-from engine.spec import AccountSpec, EngineSpec, InstrumentSpec, LimitsSpec, StrategySpec
+from engine.spec import (
+    AccountSpec,
+    EngineSpec,
+    InstrumentSpec,
+    LimitSpec,
+    LimitsSpec,
+    RiskLimits,
+    StrategySpec,
+)
 
 MINUTE = 60 * SECOND
 USD = 1_000_000  # money units in a dollar
@@ -81,6 +90,13 @@ def make_engine(
     )
 
 
+def stops(drawdown: float = 0.0, daily_loss: float = 0.0, flatten: bool = False, **limits: Any) -> LimitsSpec:
+    """Limits on losses that halt the account, and close its positions where `flatten`; `limits`: the others."""
+    action = LimitAction.FLATTEN if flatten else LimitAction.HALT
+    of_peak, of_morning = (LimitSpec(x, action=action) if x else LimitSpec() for x in (drawdown, daily_loss))
+    return LimitsSpec(**limits, risk=RiskLimits(drawdown=of_peak, daily_loss=of_morning))
+
+
 def order(
     engine: Engine,
     side: Side,
@@ -119,7 +135,7 @@ def statuses(events: Events, order_id: int | None = None) -> list[Status]:
     return [
         e["status"]
         for e in read(events)
-        if e["kind"] != EventKind.STATE and order_id in (None, e["order_id"])
+        if e["kind"] not in (EventKind.STATE, EventKind.RISK) and order_id in (None, e["order_id"])
     ]
 
 

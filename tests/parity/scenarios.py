@@ -27,7 +27,7 @@ SEEDS = range(185)
 def _digest(trace: Trace) -> list[str]:
     columns = [
         trace.events(),
-        *(np.concatenate([getattr(p, n) for p in trace.parts]) for n in ("observations", "equity")),
+        *(np.concatenate([getattr(p, n) for p in trace.parts]) for n in ("observations", "equity", "grades")),
     ]
     return [trace.hash, *(hashlib.sha256(c.tobytes()).hexdigest() for c in columns), repr(trace.heard)]
 

@@ -12,19 +12,17 @@ import pytest
 from engine.engine import Engine
 from engine.models import Model, Network, QTable
 from engine.records import DAY, EventKind, RowKind, SizeKind, Slippage, Ticks
-from engine.spec import AccountSpec, InstrumentSpec, LimitsSpec, MarginSpec, Sessions
+from engine.spec import AccountSpec, InstrumentSpec, MarginSpec, Sessions
 from envs.lanes import Lanes
 from envs.normalise import fit_normaliser
 from envs.spans import Span
 from envs.tapes import Tape
 from envs.task import CLASSIC_FEATURES, DEFAULT_FEATURES, Actions, Market, Task
-from tests.builders import MINUTE, join, make_bars, make_ticks, timer_at
+from tests.builders import MINUTE, join, make_bars, make_ticks, stops, timer_at
 
 MARGIN = AccountSpec("a", 50_000.0, margin=MarginSpec(leverage=3.0, maintenance=0.3, borrow_rate=0.05))
 CASH = AccountSpec("a", 50_000.0)
-STOPPED = AccountSpec(
-    "a", 50_000.0, limits=LimitsSpec(stop_drawdown=0.03, stop_flattens=True, max_gross=0.9, resize=True)
-)
+STOPPED = AccountSpec("a", 50_000.0, limits=stops(drawdown=0.03, flatten=True, max_gross=0.9, resize=True))
 
 
 def prices(n: int, seed: int, step: float = 3e-3) -> np.ndarray[Any, Any]:

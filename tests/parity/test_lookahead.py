@@ -28,7 +28,7 @@ def garbage(ticks: Ticks, dice: random.Random, keep_times: bool) -> Ticks:
         np.array([dice.randint(-1, 3) for _ in range(n)], np.int32),
         np.array([dice.choice((1e9, 1e-9, -5.0, np.nan, np.inf, 3.0)) for _ in range(n)], np.float64),
         np.array([dice.choice((0.0, 1e12, np.nan, -1.0)) for _ in range(n)], np.float64),
-        np.array([dice.choice((0, 1, 2, 3, 4, 5, 6, 7, 8, 9)) for _ in range(n)], np.uint8),
+        np.array([dice.choice((0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)) for _ in range(n)], np.uint8),
     )
 
 
@@ -39,18 +39,20 @@ def past_stays(world: World, row: int, dice: random.Random) -> None:
         world.wishes,
         world.seeds,
     )
-    samples = 0
+    samples = grades = 0
 
     def count(_: Engine, part: Events, _first: int, end: int) -> None:
-        nonlocal samples
+        nonlocal samples, grades
         samples += len(part.equity) if end <= row else 0
+        grades += len(part.grades) if end <= row else 0
 
     run(world, [row], count)
     told = []
     for trace in (run(world), run(changed)):  # with the rows that come in sight, in the same batch
         events = trace.events()
-        equity = np.concatenate([part.equity for part in trace.parts])
-        told.append((events[events["seq"] < row].tobytes(), equity[:samples].tobytes()))
+        equity, graded = (np.concatenate([getattr(p, n) for p in trace.parts]) for n in ("equity", "grades"))
+        before = events[events["seq"] < row], equity[:samples], graded[:grades]
+        told.append([column.tobytes() for column in before])
     assert told[0] == told[1]
 
 

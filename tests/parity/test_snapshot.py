@@ -50,7 +50,7 @@ def go_on_elsewhere(world: World, row: int, after_wishes: bool) -> None:
     for events in (whole_events, joined):
         events["observation"] = 0  # their places are compared with the observations, below
     assert joined.tobytes() == whole_events.tobytes()
-    for name in ("observations", "equity"):
+    for name in ("observations", "equity", "grades"):
         mine = [getattr(p, name) for p in (*begun.parts, told, *ended.parts)]
         assert (
             np.concatenate(mine).tobytes()

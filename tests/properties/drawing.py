@@ -19,6 +19,9 @@ from engine.records import (
     SECOND,
     TICK_DTYPES,
     BarKind,
+    LimitAction,
+    Method,
+    OperatorAction,
     RowKind,
     SizeKind,
     Slippage,
@@ -29,11 +32,17 @@ from engine.records import (
 from engine.spec import (
     AccountSpec,
     EngineSpec,
+    GradingSpec,
     InstrumentSpec,
+    LimitSpec,
     LimitsSpec,
     MarginSpec,
+    RiskLimits,
+    RiskSpec,
     Sessions,
+    ShockSpec,
     StrategySpec,
+    WindowSpec,
 )
 from tests.builders import MINUTE
 from tests.properties.worlds import BEGIN, World
@@ -78,23 +87,73 @@ def worlds(minutes: int = 8, live: bool | None = None) -> st.SearchStrategy[Worl
 
 def _random_spec(rng: random.Random, minutes: int, grace_ns: int) -> EngineSpec:
     latency = rng.choice((0, 0, 1, 300 * MS, 90 * SECOND))
-    accounts = [_random_account(rng, name) for name in ("x", "y")[: rng.randint(1, 2)]]
+    trade_from = BEGIN + rng.choice((0, 0, 2)) * MINUTE
+    risk = _random_risk(rng, trade_from) if rng.random() < 0.5 else None
+    accounts = [_random_account(rng, name, risk) for name in ("x", "y")[: rng.randint(1, 2)]]
     calendars = {"floor": _random_sessions(rng, minutes)} if rng.random() < 0.6 else {}
     instruments = []
     for name in ("A", "B", "C")[: rng.randint(1, 3)]:
         currency = accounts[0].currency if name == "A" else rng.choice(accounts).currency
         instruments.append(_random_instrument(rng, name, currency, latency, rng.choice(("", *calendars))))
-    strategies = [_random_strategy(rng, f"s{i}", accounts, instruments) for i in range(rng.randint(1, 4))]
+    strategies = [
+        _random_strategy(rng, f"s{i}", accounts, instruments, risk) for i in range(rng.randint(1, 4))
+    ]
     return EngineSpec(
         tuple(instruments),
         tuple(accounts),
         tuple(strategies),
         grace_ns=grace_ns,
         merge_late=rng.random() < 0.5,
-        trade_from=BEGIN + rng.choice((0, 0, 2)) * MINUTE,
+        trade_from=trade_from,
         scales=rng.choice(({}, {}, {"USD": 100, "EUR": 10**8})),
         calendars=calendars,
+        risk=risk,
+        reasons=("looked into it", "the desk is closed"),
+        most_orders=rng.choice((*[100_000] * 7, 3)),
     )
+
+
+def _random_risk(rng: random.Random, trade_from: int) -> RiskSpec:
+    grading = GradingSpec(
+        tuple(rng.sample(list(Method), rng.randint(0, 6))),
+        outcomes=rng.choice((2, 4)),
+        significance=rng.choice((0.05, 0.5)),
+        tighten=rng.choice((1.0, 0.5)),
+    )
+    confidence, least = rng.choice(((0.6, 3), (0.6, 3), (0.75, 4), (0.9, 10)))
+    return RiskSpec(
+        method=rng.choice(list(Method)),
+        confidence=confidence,
+        horizon=rng.choice((1, 1, 4)),
+        period_ns=rng.choice((7, 20, 30, 60)) * SECOND,
+        offset_ns=rng.choice((0, 0, 3)) * SECOND,
+        window=least + rng.choice((0, 5, 20)),
+        min_history=least,
+        prior_volatility=rng.choice((0.0, 0.01, 0.2)),
+        decay=rng.choice((0.94, 0.7)),
+        draws=rng.choice((12, 50)),
+        seed=rng.choice((0, 3)),
+        windows=(WindowSpec("before", BEGIN - MINUTE, trade_from),) * (rng.random() < 0.3),
+        shocks=(ShockSpec("crash", (("A", -0.1),), rng.choice((0.0, -0.02, 0.05))),) * (rng.random() < 0.6),
+        grading=grading,
+    )
+
+
+def _random_risk_limits(rng: random.Random, risk: RiskSpec | None) -> RiskLimits:
+    """risk: what says how losses are forecast, where they may be limited."""
+
+    def one(*shares: float, cut: bool = True) -> LimitSpec:
+        if rng.random() < 0.5:
+            return LimitSpec()
+        limit = rng.choice(shares)
+        actions = [a for a in LimitAction if cut or a != LimitAction.RESIZE]
+        return LimitSpec(limit, rng.choice((0.0, limit / 2)), rng.choice(actions))
+
+    var = cvar = stressed = LimitSpec()
+    if risk:
+        var, cvar = one(0.001, 0.03), one(0.002, 0.05)
+        stressed = one(0.01, 0.1) if risk.windows or risk.shocks else stressed
+    return RiskLimits(var, cvar, stressed, one(0.01, 0.03, cut=False), one(0.01, 0.03, cut=False))
 
 
 def _random_instrument(
@@ -121,7 +180,7 @@ def _random_instrument(
     )
 
 
-def _random_account(rng: random.Random, name: str) -> AccountSpec:
+def _random_account(rng: random.Random, name: str, risk: RiskSpec | None) -> AccountSpec:
     margin = None
     if rng.random() < 0.5:
         leverage = rng.choice((1.0, 2.0, 5.0))
@@ -134,11 +193,15 @@ def _random_account(rng: random.Random, name: str) -> AccountSpec:
         )
     cash = rng.choice((1_000_000.0, 1_000_000.0, 100_000.0, 500.0, 0.0))
     currency = rng.choice(("USD", "USD", "USD", "EUR"))
-    return AccountSpec(name, cash, currency, _random_limits(rng), margin)
+    return AccountSpec(name, cash, currency, _random_limits(rng, risk), margin)
 
 
 def _random_strategy(
-    rng: random.Random, name: str, accounts: list[AccountSpec], instruments: list[InstrumentSpec]
+    rng: random.Random,
+    name: str,
+    accounts: list[AccountSpec],
+    instruments: list[InstrumentSpec],
+    risk: RiskSpec | None,
 ) -> StrategySpec:
     tradable = {a.name: [i.name for i in instruments if i.currency == a.currency] for a in accounts}
     account = rng.choice([a for a, found in tradable.items() if found])
@@ -171,6 +234,7 @@ def _random_strategy(
         model=random_model(rng, policy, len(features)),
         short=policy in MODELS and margin and rng.random() < 0.5,
         threshold=rng.choice((0.0, 0.1)),
+        limits=_random_risk_limits(rng, risk) if rng.random() < 0.3 else RiskLimits(),
     )
 
 
@@ -200,7 +264,7 @@ def _random_sessions(rng: random.Random, minutes: int) -> Sessions:
     return Sessions(np.ascontiguousarray(times[::2]), np.ascontiguousarray(times[1::2]))
 
 
-def _random_limits(rng: random.Random) -> LimitsSpec:
+def _random_limits(rng: random.Random, risk: RiskSpec | None) -> LimitsSpec:
     if rng.random() < 0.6:
         return LimitsSpec()
 
@@ -213,14 +277,12 @@ def _random_limits(rng: random.Random) -> LimitsSpec:
         max_gross=some(0.9),
         max_net=some(0.9),
         max_concentration=some(0.5),
-        collar=some(0.02),
+        collar=some(0.02, 0.02),
         max_stale_ns=some(MINUTE),
         rate_orders=some(2),
         rate_window_ns=MINUTE,
-        stop_drawdown=some(0.01),
-        stop_daily_loss=some(0.01),
-        stop_flattens=rng.random() < 0.5,
         resize=rng.random() < 0.5,
+        risk=_random_risk_limits(rng, risk),
     )
 
 
@@ -230,9 +292,10 @@ Row = tuple[int, int, float, float, int]  # time, instrument or account, price, 
 def _random_tape(rng: random.Random, spec: EngineSpec, minutes: int, live: bool) -> Ticks:
     ticks = [max(round(rng.choice((100.0, 7.5, 412.0)) / i.tick_size), 10) for i in spec.instruments]
     rows: list[Row] = []
+    still = [rng.random() < 0.2 for _ in ticks]
 
     def step(k: int) -> float:
-        jump = rng.choice((0, 1, -1, 2, -2, 5, -5, ticks[k] // 5, -ticks[k] // 6))
+        jump = 0 if still[k] else rng.choice((0, 1, -1, 2, -2, 5, -5, ticks[k] // 5, -ticks[k] // 6))
         ticks[k] = max(ticks[k] + jump, 1)
         return ticks[k] * spec.instruments[k].tick_size
 
@@ -271,7 +334,9 @@ def _random_action(
     rng: random.Random, spec: EngineSpec, ticks: list[int]
 ) -> tuple[int, float, float, RowKind]:
     k = rng.randrange(len(spec.instruments))
-    what = rng.choice(("split", "split", "split", "dividend", "dividend", "cash", "cash", "symbol", "end"))
+    what = rng.choice((
+        "split", "split", "split", "dividend", "dividend", "cash", "cash", "operator", "operator", "symbol", "end",
+    ))  # fmt: skip
     if what == "split":
         new, old = rng.choice(SPLITS)
         ticks[k] = max(round(ticks[k] * old / new), 1)
@@ -282,6 +347,10 @@ def _random_action(
     if what == "cash":
         a = rng.randrange(len(spec.accounts))
         return a, rng.choice((1_000.0, 0.004, -300.0, -2e6, -1.0)), 0.0, RowKind.CASH
+    if what == "operator":
+        portfolio = rng.randrange(len(spec.accounts) + len(spec.strategies))
+        asked = rng.choice((OperatorAction.RESET, *OperatorAction))
+        return portfolio, float(asked), float(rng.randint(0, 1)), RowKind.OPERATOR
     if what == "symbol":
         return k, rng.choice((0.0, 1.0)), 0.0, RowKind.SYMBOL
     if rng.random() < 0.6:
@@ -299,7 +368,9 @@ def _bad_row(rng: random.Random) -> tuple[int, float, float, int]:
         (0, -1.0, 0.0, RowKind.DIVIDEND), (0, nan, 0.0, RowKind.DIVIDEND), (0, 1e250, 0.0, RowKind.DIVIDEND),
         (0, -1.0, 0.0, RowKind.SYMBOL), (0, nan, 0.0, RowKind.SYMBOL), (5, 1.0, 0.0, RowKind.CASH),
         (0, nan, 0.0, RowKind.CASH), (0, 1e300, 0.0, RowKind.CASH), (0, nan, 1.0, RowKind.DELISTING),
-        (0, 10.0, 1.0, 9), (0, 10.0, 1.0, 15),
+        (0, 10.0, 1.0, RowKind.OPERATOR), (0, 0.0, 99.0, RowKind.OPERATOR), (-1, 0.0, 0.0, RowKind.OPERATOR),
+        (77, 0.0, 0.0, RowKind.OPERATOR), (0, nan, 0.0, RowKind.OPERATOR), (0, 1.5, 0.0, RowKind.OPERATOR),
+        (0, 0.0, nan, RowKind.OPERATOR), (0, 0.0, -2.0, RowKind.OPERATOR), (0, 10.0, 1.0, 10), (0, 10.0, 1.0, 15),
     ))  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def check_structure(engine: Engine) -> None:
     assert c.order_due <= min(
         (min(o.active_from, o.amend_at, o.cancel_at, o.expires) for o in dues), default=NEVER
     )
-    assert c.due == min(c.series_due, c.order_due, c.timer_due, c.accrual_due)
+    assert c.due == min(c.series_due, c.order_due, c.timer_due, c.accrual_due, c.risk_due)
     for k, instrument in enumerate(s.instruments):
         holders = [h for h in s.holdings if h.instrument == k and h.lots and s.accounts[h.account].guarded]
         assert instrument.guards == len(holders)

@@ -56,7 +56,7 @@ class Trace:
                 fields = [n for n in a.dtype.names if a[n].tobytes() != b[n].tobytes()]
                 raise AssertionError(f"events differ in {fields}:\n{a}\n{b}")
         assert len(mine) == len(theirs), f"{len(mine)} events and {len(theirs)}"
-        for name in ("observations", "equity"):
+        for name in ("observations", "equity", "grades"):
             one, two = (np.concatenate([getattr(p, name) for p in t.parts]) for t in (self, other))
             assert one.tobytes() == two.tobytes(), f"{name} differ"
         assert self.heard == other.heard

@@ -17,8 +17,8 @@ from engine.records import (
     TimeInForce,
     TradingState,
 )
-from engine.spec import LimitsSpec, MarginSpec
-from tests.builders import order
+from engine.spec import MarginSpec
+from tests.builders import order, stops
 from tests.stories.accounts import (
     assert_books,
     delist,
@@ -186,7 +186,7 @@ def test_instrument_without_a_price_can_be_delisted() -> None:
 
 
 def test_loss_of_a_delisting_is_seen_by_the_hard_stop_at_once() -> None:
-    engine = opened(limits=LimitsSpec(stop_drawdown=0.15, stop_flattens=True), instruments=("A", "B"))
+    engine = opened(limits=stops(drawdown=0.15, flatten=True), instruments=("A", "B"))
     hold(engine, 50, 0)
     hold(engine, 10, 1)
     delist(engine, 0.0)
@@ -233,7 +233,7 @@ def test_action_of_an_instrument_that_is_not_there_is_a_bad_row(kind: RowKind, i
     assert refused(engine) == 1
 
 
-@pytest.mark.parametrize("kind", range(9, 16))
+@pytest.mark.parametrize("kind", range(10, 16))
 def test_row_of_a_kind_that_is_not_known_is_a_bad_row(kind: Any) -> None:
     engine = opened()
     before = cash(engine)

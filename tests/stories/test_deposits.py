@@ -4,8 +4,8 @@ import pytest
 
 from engine.engine import Engine
 from engine.records import DAY, SECOND, Code, EventKind, RowKind, Side, Status, TradingState
-from engine.spec import AccountSpec, EngineSpec, InstrumentSpec, LimitsSpec, MarginSpec, StrategySpec
-from tests.builders import MINUTE, make_ticks, order, read, timer_at
+from engine.spec import AccountSpec, EngineSpec, InstrumentSpec, MarginSpec, StrategySpec
+from tests.builders import MINUTE, make_ticks, order, read, stops, timer_at
 from tests.stories.accounts import assert_books, cash_moves, equity, opened, pay, refused, venue
 from tests.stories.desk import at, cash, code_of, dollars, own, row
 
@@ -103,7 +103,7 @@ def test_deposit_is_what_the_next_order_can_spend() -> None:
 
 
 def test_deposit_and_withdrawal_are_no_profit_and_no_loss_for_the_hard_stops() -> None:
-    limits = LimitsSpec(stop_drawdown=0.2, stop_daily_loss=0.2)
+    limits = stops(drawdown=0.2, daily_loss=0.2)
     engine = opened(limits=limits)
     own(engine, 10)
     pay(engine, -8_000.0)  # 80 % less money, and nothing lost
@@ -116,7 +116,7 @@ def test_deposit_and_withdrawal_are_no_profit_and_no_loss_for_the_hard_stops() -
 
 
 def test_withdrawal_during_a_drawdown_does_not_deepen_it() -> None:
-    engine = opened(limits=LimitsSpec(stop_drawdown=0.15, stop_daily_loss=0.15))
+    engine = opened(limits=stops(drawdown=0.15, daily_loss=0.15))
     own(engine, 50)
     row(engine, 80.0)  # 9,000 of 10,000: 10 %
     pay(engine, -4_500.0)  # half of the money goes: 4,500 of what would have been 5,000
@@ -130,7 +130,7 @@ def test_withdrawal_during_a_drawdown_does_not_deepen_it() -> None:
 
 
 def test_deposit_during_a_drawdown_does_not_hide_it() -> None:
-    engine = opened(limits=LimitsSpec(stop_drawdown=0.15))
+    engine = opened(limits=stops(drawdown=0.15))
     own(engine, 50)
     row(engine, 80.0)  # 10 %
     pay(engine, 9_000.0)  # 18,000 of what would have been 20,000
@@ -153,14 +153,14 @@ def test_drawdown_of_the_report_is_not_moved_by_payments() -> None:
 
 
 def test_daily_loss_counts_from_the_morning_with_what_was_paid_out_at_night() -> None:
-    engine = venue(limits=LimitsSpec(stop_daily_loss=0.1))
+    engine = venue(limits=stops(daily_loss=0.1))
     engine.process(make_ticks([(0, 100.0)]))
     own(engine, 10)
     assert cash_moves(row(engine, -5_000.0, 0.0, RowKind.CASH, seconds=86_399)) == [
         (Code.WITHDRAWAL, dollars(-5_000))
     ]
     engine.process(make_ticks([(DAY + SECOND, 100.0)]))
-    assert engine.state.accounts[0].day_equity == dollars(5_000)
+    assert engine.state.portfolios[0].day_worth == dollars(5_000)
     row(engine, 51.0)  # 490 of 5,000
     assert engine.state.accounts[0].state == TradingState.ACTIVE
     row(engine, 50.0)
@@ -214,12 +214,12 @@ def test_payment_by_hand_that_does_not_fit_is_refused(amount: int) -> None:
 
 
 def test_large_deposits_leave_the_hard_stops_at_work() -> None:
-    engine = opened(limits=LimitsSpec(stop_daily_loss=0.1))
+    engine = opened(limits=stops(daily_loss=0.1))
     own(engine, 90)
     for _ in range(4):
         assert engine.deposit("a", 2**52)
-    account = engine.state.accounts[0]
-    assert min(account.peak, account.stop_peak, account.day_equity) > 2**52
+    portfolio = engine.state.portfolios[0]
+    assert min(engine.state.accounts[0].peak, portfolio.peak, portfolio.day_worth) > 2**52
 
 
 def test_payment_during_warm_up_is_there_when_trading_begins() -> None:

@@ -10,7 +10,7 @@ import pytest
 from engine.engine import Engine
 from engine.records import SECOND, Code, EventKind, OrderType, Side, Status, TradingState
 from engine.spec import LimitsSpec, MarginSpec
-from tests.builders import make_ticks, order, read
+from tests.builders import make_ticks, order, read, stops
 from tests.stories.accounts import assert_books, cash_moves, ended, pay, resting, venue
 from tests.stories.desk import at, cash, code_of, dollars, filled, own, row
 
@@ -360,7 +360,7 @@ def test_flatten_closes_strategies_that_stand_against_each_other(halted: bool) -
 
 
 def test_hard_stop_that_flattens_closes_strategies_that_stand_against_each_other() -> None:
-    engine = margin(strategies=("s", "t"), limits=LimitsSpec(stop_drawdown=0.1, stop_flattens=True))
+    engine = margin(strategies=("s", "t"), limits=stops(drawdown=0.1, flatten=True))
     trade(engine, BUY, 100, 100.0, slot=0)
     trade(engine, SELL, 10, 100.0, slot=1)
     row(engine, 88.0)  # 90 x -12 = -1,080

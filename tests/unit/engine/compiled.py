@@ -12,7 +12,8 @@ import pytest
 from numba.core import types
 
 from engine.jit import entry, setting
-from engine.records import RECORD_TYPES, RISK, TICK_DTYPES, State, Ticks
+from engine.records import RECORD_TYPES, TICK_DTYPES, State, Ticks
+from engine.records_risk import RISK
 from engine.table import TABLE_LENGTH, fill_table
 from tests.builders import plain
 

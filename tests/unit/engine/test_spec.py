@@ -15,6 +15,7 @@ from engine.spec import (
     InstrumentSpec,
     LimitsSpec,
     MarginSpec,
+    RiskLimits,
     Sessions,
     SpecError,
     StrategySpec,
@@ -90,7 +91,7 @@ def test_cash_that_is_negative_or_beyond_exact_money(cash: float) -> None:
 @pytest.mark.parametrize("field", list(LimitsSpec.__dataclass_fields__))
 def test_limit_that_is_no_limit_is_refused_not_switched_off(field: str) -> None:
     default = getattr(LimitsSpec(), field)
-    if isinstance(default, bool):
+    if isinstance(default, bool | RiskLimits):
         return
     for wrong in [-1, float("nan")] if isinstance(default, float) else [-1]:
         given: dict[str, Any] = {field: wrong}

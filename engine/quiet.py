@@ -1,0 +1,91 @@
+"""Between which prices a guarded instrument's marks can change nothing but what portfolios are worth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.jit import inline, jit
+from engine.ledger import amount_of
+from engine.records import DAY, N_LIMITS, NONE, Level, Limit, State
+from engine.watch import worth_of
+
+_ROUNDING = 2.0  # money units, by which the sum of rounded values may be off; and of a value,
+_SHARE = 1e-12  # what its floats may
+
+
+@jit
+def find_guards(s: State, k: int, price: float) -> bool:
+    """Find between which prices no level of what was lost changes, and nothing is worth more than ever before.
+
+    They are the instrument's `low_guard` and `high_guard`, both exclusive. False where the price is not between them, or a
+    limit looks at more than the worth; then each mark has to be looked at.
+    """
+    instrument = s.instruments[k]
+    instrument.low_guard = -np.inf
+    instrument.high_guard = np.inf
+    for p in range(len(s.portfolios)):
+        portfolio = s.portfolios[p]
+        if s.accounts[portfolio.account].leverage > 0.0:
+            return False  # margins are looked at, at each mark
+        if portfolio.watched and not _narrow(s, p, k, instrument):
+            return False
+    return bool(instrument.low_guard < price < instrument.high_guard)
+
+
+@jit
+def _narrow(s: State, p: int, k: int, instrument: Any) -> bool:
+    """Narrow the instrument's guards to where the levels of one portfolio stay; false where that is nowhere."""
+    portfolio = s.portfolios[p]
+    if portfolio.statistical == 2 or portfolio.day != s.clock[0].now // DAY:
+        return False
+    lots = lots_in(s, p, k)
+    if lots == 0:
+        return True
+    low = -np.inf
+    high = float(portfolio.peak)
+    for limit in (Limit.DRAWDOWN.value, Limit.DAILY_LOSS.value):
+        row = s.limits[p * N_LIMITS + limit]
+        best = float(portfolio.peak if limit == Limit.DRAWDOWN else portfolio.day_worth)
+        beyond = best - row.bound * best if row.bound > 0.0 else -np.inf  # it is, at this worth and below
+        warned = best - row.warning * best if row.warning > 0.0 else -np.inf
+        if row.level == Level.WITHIN:
+            low = max(low, beyond, warned)
+        elif row.level == Level.WARNING:
+            low = max(low, beyond)
+            high = min(high, warned)
+        elif row.level == Level.BEYOND:
+            high = min(high, beyond)
+        else:
+            return False
+    worth = float(worth_of(s, p))
+    unit = amount_of(instrument, abs(lots), 1.0)
+    margin = _ROUNDING + _SHARE * (abs(worth) + unit * instrument.price)
+    down = (worth - low - margin) / unit
+    up = (high - worth - margin) / unit
+    if not (down > 0.0 and up > 0.0):
+        return False
+    if lots < 0:
+        down, up = up, down
+    instrument.low_guard = max(instrument.low_guard, instrument.price - down)
+    instrument.high_guard = min(instrument.high_guard, instrument.price + up)
+    return True
+
+
+@inline
+def lots_in(s: State, p: int, k: int) -> Any:
+    """The lots of instrument k in a portfolio."""
+    portfolio = s.portfolios[p]
+    lots = np.int64(0)
+    if portfolio.strategy == NONE:
+        account = s.accounts[portfolio.account]
+        for h in range(account.first_holding, account.first_holding + account.n_holdings):
+            if s.holdings[h].instrument == k:
+                lots = s.holdings[h].lots
+    else:
+        strategy = s.strategies[portfolio.strategy]
+        for i in range(strategy.first_slot, strategy.first_slot + strategy.n_slots):
+            if s.slots[i].instrument == k:
+                lots = s.slots[i].lots
+    return lots
