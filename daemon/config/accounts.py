@@ -8,8 +8,10 @@ from pydantic import Field, field_validator, model_validator
 
 from daemon.config import checks
 from daemon.config.agents import Strategy
-from daemon.config.base import SOME, Loss, Model, Positive
+from daemon.config.base import SOME, Model, Positive
 from daemon.config.deposits import Deposit
+from daemon.config.limits import RiskLimits
+from daemon.config.operator import Operation
 from daemon.config.types import Currency, Duration, Name
 
 _Rate = Annotated[float, Field(ge=0, lt=100)]
@@ -22,7 +24,7 @@ class OrderRate(Model):
     per: Duration = Field(description="... in any stretch of this length.")
 
 
-class Limits(Model):
+class Limits(RiskLimits):
     """What the gate allows an account; null: no such limit."""
 
     max_order_notional: Positive | None = Field(default=None, description="Value of one order, in currency.")
@@ -44,16 +46,10 @@ class Limits(Model):
         description="No order on a price older than this; only time in which its market was open counts.",
     )
     order_rate: OrderRate | None = Field(default=None, description="So many orders in so much time.")
-    stop_drawdown: Loss | None = Field(
-        default=None, description="Halt at this loss from the peak, such as 0.2."
-    )
-    stop_daily_loss: Loss | None = Field(default=None, description="Halt at this loss within a UTC day.")
-    on_stop: Literal["halt", "flatten"] = Field(
-        default="halt", description="A stop cancels orders; flatten sells all, too."
-    )
     on_breach: Literal["deny", "resize"] = Field(
         default="deny",
-        description="An order beyond a limit is denied, or cut to the largest size that passes.",
+        description="An order beyond one of the limits from max_order_notional to order_rate is denied, or cut to the "
+        "largest size that passes.",
     )
 
 
@@ -96,6 +92,9 @@ class Account(Model):
         description="What is paid in, or, negative, out on the way; it is neither profit nor loss.",
     )
     limits: Limits = Field(default=Limits(), description="What the gate allows it.")
+    operator: Annotated[tuple[Operation, ...], Field(strict=False)] = Field(
+        default=(), description="What an operator does to it on the way."
+    )
     strategies: Annotated[tuple[Strategy, ...], *SOME] = Field(description="Who trades it.")
 
     @field_validator("strategies")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from daemon.config.checks import not_multiple
+from daemon.config.risk_specs import risk_limits
 from daemon.config.timeframes import Cut, in_ns, split_feature
 from daemon.config.types import parse_duration
 
@@ -47,10 +48,8 @@ def limits_spec(given: Limits) -> LimitsSpec:
         max_stale_ns=given.max_price_age or 0,
         rate_orders=given.order_rate.orders if given.order_rate else 0,
         rate_window_ns=given.order_rate.per if given.order_rate else 0,
-        stop_drawdown=given.stop_drawdown or 0.0,
-        stop_daily_loss=given.stop_daily_loss or 0.0,
-        stop_flattens=given.on_stop == "flatten",
         resize=given.on_breach == "resize",
+        risk=risk_limits(given),
     )
 
 
@@ -135,6 +134,7 @@ def _common(name: str, account: Account, given: Strategy) -> dict[str, Any]:
         "account": account.name,
         "instruments": given.instruments,
         "cancel_on_disconnect": given.cancel_on_disconnect,
+        "limits": risk_limits(given.limits),
     }
     if isinstance(given.timeframe, Cut):
         kind = BarKind[given.timeframe.kind.upper()]

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from daemon.config import checks, trained
 from daemon.config.base import SOME, Model, Positive
+from daemon.config.limits import RiskLimits
 from daemon.config.timeframes import DurationText, Timeframe
 from daemon.config.translate import validated
 from daemon.config.types import InstrumentName, Name
@@ -72,6 +73,11 @@ class Strategy(Model):
     )
     cancel_on_disconnect: bool = Field(
         default=True, description="Its working orders are cancelled when it is gone, as a live class can be."
+    )
+    limits: RiskLimits | None = Field(
+        default=None,
+        description="Limits on what its own part of the account may lose, as shares of the account's equity; null: those "
+        "of the account alone.",
     )
 
     @field_validator("use")

@@ -106,7 +106,7 @@ class ArenaConfig(Market):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        checks.refuse(_relocated(len(self.agents), checks.backtest(self.backtest)))
+        checks.refuse(_relocated(self.agents, checks.backtest(self.backtest)))
         return self
 
     @cached_property
@@ -130,7 +130,7 @@ class ArenaConfig(Market):
             currency=self.currency,
             margin=agent.margin or self.margin,
             limits=agent.limits or self.limits,
-            strategies=(Strategy.model_construct(**{k: getattr(agent, k) for k in Strategy.model_fields}),),
+            strategies=(Strategy.model_construct(**_but_limits(agent)),),
         )
 
 
@@ -144,7 +144,12 @@ def _usual(use: Any, traded: tuple[str, ...], timeframe: int, size: Size) -> dic
     return usual
 
 
-def _relocated(agents: int, findings: Iterable[checks.Finding]) -> Iterator[checks.Finding]:
+def _but_limits(agent: Agent) -> dict[str, Any]:
+    """What an agent is as a strategy; its limits are those of its account."""
+    return {key: getattr(agent, key) for key in Strategy.model_fields if key != "limits"} | {"limits": None}
+
+
+def _relocated(agents: Sequence[Agent], findings: Iterable[checks.Finding]) -> Iterator[checks.Finding]:
     """What is wrong with the backtest, at the keys of the arena; what baselines share with agents is said of these."""
     of_baselines: list[checks.Finding] = []
     others: list[checks.Finding] = []
@@ -152,14 +157,16 @@ def _relocated(agents: int, findings: Iterable[checks.Finding]) -> Iterator[chec
         match keys:
             case ("accounts", int(), "cash"):
                 others.append((("cash",), said))
-            case ("accounts", int(i), "strategies", int(), *rest) if i < agents:
+            case ("accounts", int(i), "limits", *rest) if i >= len(agents) or not agents[i].limits:
+                others.append((("limits", *rest), said))
+            case ("accounts", int(i), "strategies", int(), *rest) if i < len(agents):
                 others.append((("agents", i, *rest), said))
-            case ("accounts", int(i), *rest) if i < agents:
+            case ("accounts", int(i), *rest) if i < len(agents):
                 others.append((("agents", i, *rest), said))
             case ("accounts", int(), "strategies", int(), ("timeframe" | "size") as key, *rest):
                 of_baselines.append(((key, *rest), said))  # which a baseline has of the arena
             case ("accounts", int(i), *_):
-                of_baselines.append((("baselines", i - agents), said))
+                of_baselines.append((("baselines", i - len(agents)), said))
             case _:
                 others.append((keys, said))
     yield from dict.fromkeys(others or of_baselines)

@@ -149,6 +149,9 @@ def market(config: Market) -> Iterator[Finding]:
     if config.warmup and not config.start:
         yield ("warmup",), "counts back from start, which is not given; give start, or remove warmup"
     yield from _data(config)
+    from daemon.config.risk_checks import stress
+
+    yield from stress(config)
 
 
 def backtest(config: BacktestConfig) -> Iterator[Finding]:
@@ -166,6 +169,9 @@ def backtest(config: BacktestConfig) -> Iterator[Finding]:
         for s, given in enumerate(account.strategies):
             for keys, message in _trades(config, bars, account, given):
                 yield (*at, "strategies", s, *keys), message
+    from daemon.config.risk_checks import accounts
+
+    yield from accounts(config)
 
 
 class _Account(Protocol):

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from daemon.calendars import ALWAYS
+from daemon.config import describe_risk
 from daemon.config.instruments import money_text
 from daemon.config.spec import actions, calendar_key
 from daemon.config.timeframes import format_timeframe
@@ -24,19 +25,28 @@ if TYPE_CHECKING:
 
 
 def backtest(config: BacktestConfig) -> Iterator[str]:
-    """Its data with calendars and corporate actions, its accounts with deposits, and their strategies.
+    """Its data with calendars and corporate actions, its forecasts of loss, its accounts and their strategies.
 
-    Raises DataError where a file of corporate actions is wrong.
+    Raises DataError where a file of corporate actions is wrong, or data that forecasts need cannot be read.
     """
     yield from _data(config)
+    strategies = [s for account in config.accounts for s in account.strategies]
+    limits = [*(a.limits for a in config.accounts), *(s.limits for s in strategies if s.limits)]
+    yield from describe_risk.risk(config, {name for s in strategies for name in s.instruments}, limits)
     for account in config.accounts:
         scale = config.currencies[account.currency].scale
         kind = _kind(account.margin)
         yield f"  account {account.name}: {money_text(account.cash, scale)} {account.currency}{kind}"
         for deposit in account.deposits:
             yield f"    {_deposit(deposit, account, scale)}"
+        if text := describe_risk.limits(account.limits):
+            yield f"    limits: {text}"
+        for operation in account.operator:
+            yield f"    {describe_risk.operation(operation)}"
         for strategy in account.strategies:
             yield f"    {_strategy(strategy)}"
+            if text := describe_risk.limits(strategy.limits):
+                yield f"      limits: {text}"
 
 
 def training(config: TrainingConfig) -> Iterator[str]:
@@ -46,8 +56,11 @@ def training(config: TrainingConfig) -> Iterator[str]:
     """
     yield from _data(config)
     account, actions, spans = config.account, config.actions, config.spans
+    yield from describe_risk.risk(config, config.traded, [account.limits])
     scale = config.currencies[account.currency].scale
     yield f"  account: {money_text(account.cash, scale)} {account.currency}{_kind(account.margin)}"
+    if text := describe_risk.limits(account.limits):
+        yield f"    limits: {text}"
     yield f"  sees: {', '.join(config.features)}; bars of {format_duration(config.timeframe)}"
     what = "a target exposure" if actions.kind == "target" else "sell, hold or buy"
     size = f"{actions.size.units:g} units" if actions.size.units else f"{actions.size.fraction:g} of equity"

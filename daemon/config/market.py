@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from daemon.config import checks
 from daemon.config.base import SOME, Bps, Model, NotNegative, Share
 from daemon.config.instruments import CurrencyRules, Instrument, with_defaults
+from daemon.config.risk import RiskConfig
 from daemon.config.sources import Data, SampleData
 from daemon.config.types import Currency, Duration, InstrumentName, Name, Time, format_duration
 
@@ -70,6 +71,10 @@ class Market(Model):
         validate_default=True,
     )
     execution: Execution = Field(default=Execution(), description="How orders fill.")
+    risk: RiskConfig | None = Field(
+        default=None,
+        description="How losses are forecast; limits on VaR, CVaR and stressed VaR need it. null: not at all.",
+    )
 
     @field_validator("instruments")
     @classmethod

@@ -6,8 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from daemon.calendars import ALWAYS
+from daemon.config.deposits import payments
 from daemon.config.document import dump
 from daemon.config.instruments import USUAL_SCALE
+from daemon.config.operator import operations, reasons
+from daemon.config.risk_specs import risk_spec
 from daemon.config.types import ns_of
 from daemon.config.uses import is_model, is_python
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from daemon.data.feed import Source
     from daemon.data.synthetic import Recipe
     from engine.engine import Actor
+    from engine.records import Ticks
     from engine.spec import EngineSpec, InstrumentSpec, Sessions
 
 _MS = 1_000_000
@@ -53,7 +57,13 @@ def engine_spec(config: BacktestConfig) -> tuple[EngineSpec, dict[str, Actor]]:
                 strategies.append(rule_spec(name, account, given))
     whole = market_spec(config, config.currencies)
     accounts = tuple(account_spec(a) for a in config.accounts)
-    return replace(whole, accounts=accounts, strategies=tuple(strategies)), actors
+    spec = replace(
+        whole,
+        accounts=accounts,
+        strategies=tuple(strategies),
+        reasons=reasons(config),
+    )
+    return spec, actors
 
 
 def market_spec(config: Market, currencies: Mapping[str, CurrencyRules]) -> EngineSpec:
@@ -76,6 +86,7 @@ def market_spec(config: Market, currencies: Mapping[str, CurrencyRules]) -> Engi
         trade_from=ns_of(config.start) if config.start else NO_TIME,
         scales={name: rules.scale for name, rules in currencies.items() if rules.scale != USUAL_SCALE},
         calendars=_calendars(config, bars),
+        risk=risk_spec(config.risk, config.seed),
     )
 
 
@@ -121,6 +132,25 @@ def sources(config: Market) -> list[Source]:
             )
         )
     return read
+
+
+def inputs(config: BacktestConfig) -> Ticks | None:
+    """Deposits, withdrawals and what operators do as rows of the tape, in time order; None where there are none.
+
+    At equal times money comes first: a reset then counts from what there is after it.
+    """
+    parts = [rows for rows in (payments(config), operations(config)) if rows is not None]
+    if not parts:
+        return None
+    import numpy as np
+
+    from daemon.data.merge import join
+    from engine.records import Ticks
+
+    rows = join(parts)
+    order = np.argsort(rows.ts_event, kind="stable")
+    ts = rows.ts_event[order]
+    return Ticks(ts, ts, *(column[order] for column in rows[2:]))
 
 
 def complete(config: Market) -> str:

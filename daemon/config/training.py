@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from daemon.config import checks
+from daemon.config import checks, risk_checks
 from daemon.config.accounts import Limits, Margin
 from daemon.config.base import Model, Positive
 from daemon.config.instruments import CurrencyRules
@@ -191,6 +191,9 @@ def _together(config: TrainingConfig) -> Iterator[checks.Finding]:
         yield from _bins(config)
     account, size = config.account, config.actions.size
     yield from ((("account", *keys), message) for keys, message in checks.cash(account, config.currencies))
+    yield from (
+        (("account", *keys), message) for keys, message in risk_checks.limits(account.limits, config.risk)
+    )
     if config.actions.short and not account.margin:
         yield (
             ("actions", "short"),

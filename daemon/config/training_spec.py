@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from daemon.config import learning
 from daemon.config.agent_specs import limits_spec, margin_spec, size_of
+from daemon.config.risk_specs import of_instrument
 from daemon.config.spec import market_spec
 from daemon.config.timeframes import in_ns
+from daemon.config.types import ns_of
 
 if TYPE_CHECKING:
     from daemon.config.training import TrainingConfig
@@ -53,7 +55,10 @@ def markets(config: TrainingConfig) -> dict[str, Market]:
 
     whole = market_spec(config, config.currencies)
     of_name = {i.name: i for i in whole.instruments}
-    return {name: Market(of_name[name], whole.scales, whole.calendars) for name in config.traded}
+    return {
+        name: Market(of_name[name], whole.scales, whole.calendars, of_instrument(whole.risk, name))
+        for name in config.traded
+    }
 
 
 def settings(config: TrainingConfig) -> PPOSettings | QSettings:
@@ -72,6 +77,9 @@ def settings(config: TrainingConfig) -> PPOSettings | QSettings:
 
 def engine_spec(config: TrainingConfig) -> EngineSpec:
     """The engine of an episode in the first instrument."""
+    from engine.records import NO_TIME
+
     made = task(config)
     name, market = next(iter(markets(config).items()))
-    return market.spec(made, made.strategy(name, made.features))
+    trade_from = ns_of(config.start) if config.start else NO_TIME
+    return market.spec(made, made.strategy(name, made.features), trade_from=trade_from)

@@ -58,7 +58,7 @@ def message(details: ErrorDetails, model: type[BaseModel]) -> str:
     """What is wrong, and what to do; `model` is the one whose validation gave the error."""
     kind, given, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "extra_forbidden":
-        return _unknown(str(details["loc"][-1]), _known_keys(model, details["loc"][:-1]))
+        return _unknown(str(details["loc"][-1]), given, _known_keys(model, details["loc"][:-1]))
     if kind in _BOUNDS:
         sign, name = _BOUNDS[kind]
         return f"is {show(given)}; it must be {sign} {context[name]}"
@@ -108,7 +108,16 @@ _TYPES = {
 }
 
 
-def _unknown(key: str, known: list[str]) -> str:
+_FORMER = {  # key -> what says it now, and how
+    "stop_drawdown": ("drawdown", "drawdown: {{limit: {}, action: halt}}"),
+    "stop_daily_loss": ("daily_loss", "daily_loss: {{limit: {}, action: halt}}"),
+    "on_stop": ("drawdown", "the action of each limit, such as drawdown: {{limit: 0.2, action: {}}}"),
+}
+
+
+def _unknown(key: str, given: Any, known: list[str]) -> str:
+    if key in _FORMER and _FORMER[key][0] in known:
+        return f"is no longer a key; write {_FORMER[key][1].format(given)}"
     near = get_close_matches(key, known, 1)
     if near:
         return f"unknown key; did you mean {near[0]!r}?"
@@ -124,7 +133,7 @@ def _known_keys(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]
     here: Any = model
     for part in loc:
         here = _step(here, part)
-    return [key for option in _models(here) for key in option.model_fields]
+    return [field.alias or key for option in _models(here) for key, field in option.model_fields.items()]
 
 
 def _step(annotation: Any, part: str | int) -> Any:

@@ -73,7 +73,7 @@ class Feed:
         streams: Sequence[Stream],
         batch_rows: int,
         actions: Mapping[int, Sequence[Action]],
-        payments: Ticks | None = None,
+        inputs: Ticks | None = None,
     ) -> None:
         self.rows = 0
         self.first_ts: int | None = None
@@ -81,7 +81,7 @@ class Feed:
         self._streams = streams
         self._batch_rows = batch_rows
         self._actions = actions
-        self._payments = payments
+        self._inputs = inputs
         self._begun = False
 
     @property
@@ -108,7 +108,7 @@ class Feed:
     def total_rows_hint(self) -> int | None:
         """How many rows there are at most; None where a file does not say how many it has."""
         hints = [len(a) for a in self._actions.values()] + [s.total_rows_hint for s in self._streams]
-        hints.append(0 if self._payments is None else len(self._payments.price))
+        hints.append(0 if self._inputs is None else len(self._inputs.price))
         return None if None in hints else sum(h for h in hints if h is not None)
 
     def __iter__(self) -> Iterator[Ticks]:
@@ -122,10 +122,10 @@ class Feed:
             block_rows = min(self._batch_rows, max(MIN_BLOCK_ROWS, self._batch_rows // len(self._streams)))
         tapes = list(self._tapes(block_rows))
         merged = tapes[0] if len(tapes) == 1 else merge(tapes)
-        if self._payments is not None:
-            from daemon.data.payments import pay
+        if self._inputs is not None:
+            from daemon.data.inputs import enter
 
-            merged = pay(merged, self._payments)
+            merged = enter(merged, self._inputs)
         batches = (piece for ticks in merged for piece in cut(ticks, self._batch_rows))
         for ticks in batches:
             self.rows += len(ticks.price)
@@ -184,12 +184,12 @@ def actions_of(sources: Sequence[Source]) -> dict[int, list[Action]]:
     return found
 
 
-def open_feed(sources: Sequence[Source], batch_rows: int = 262_144, payments: Ticks | None = None) -> Feed:
+def open_feed(sources: Sequence[Source], batch_rows: int = 262_144, inputs: Ticks | None = None) -> Feed:
     """The sources as one feed, merged in time order, in batches of at most batch_rows.
 
-    payments: deposits and withdrawals, rows of kind CASH in time order. At equal times come the highs and lows of bars,
-    then closes, then corporate actions, then payments, then prints and opens, then the order is by instrument. Raises
-    DataError where a file is missing or its columns are not known.
+    inputs: deposits, withdrawals and what operators do, rows in time order. At equal times come the highs and lows of
+    bars, then closes, then corporate actions, then inputs, then prints and opens, then the order is by instrument.
+    Raises DataError where a file is missing or its columns are not known.
     """
     from daemon.data.stream import Stream
 
@@ -200,7 +200,7 @@ def open_feed(sources: Sequence[Source], batch_rows: int = 262_144, payments: Ti
     ordered = sorted(sources, key=lambda s: s.instrument)
     actions = actions_of(ordered)
     ordered = [_renamed(source, actions.get(source.instrument, ())) for source in ordered]
-    return Feed([Stream(source, _readers(source)) for source in ordered], batch_rows, actions, payments)
+    return Feed([Stream(source, _readers(source)) for source in ordered], batch_rows, actions, inputs)
 
 
 def _renamed(source: Source, actions: Sequence[Action]) -> Source:

@@ -39,6 +39,7 @@ def test_the_configurations_that_were_promised_are_there() -> None:
         "one-asset-rule.yaml",
         "four-assets-three-accounts.yaml",
         "ticks-to-minutes.yaml",
+        "risk-limits.yaml",
         "qlearning-aapl.yaml",
         "ppo-aapl.yaml",
         *(f"{name}.yaml" for name in PERSONALITIES),

@@ -1,15 +1,19 @@
 """Each configuration runs offline, from what the installation has, and shows what it is for."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from daemon.backtest import BacktestResult, run_backtest
+from daemon.backtest import BacktestResult, open_tape, run_backtest, timer_row
 from daemon.config.loader import load
-from daemon.config.spec import sources
+from daemon.config.risk_history import lines
+from daemon.config.spec import engine_spec, sources
 from daemon.data.feed import open_feed
+from daemon.data.merge import piece
+from engine.engine import Engine
 
 FOLDER = Path(__file__).parents[2] / "configs" / "backtest"
 
@@ -145,6 +149,64 @@ def test_coins_are_traded_in_fractions_and_counted_in_satoshis() -> None:
     # what a fill of ether costs, in satoshis: rounded once
     bought = result.fills.query("account == 'hodler'").iloc[0]
     assert bought["notional_micros"] == round(bought["last_qty"] * bought["last_px"] * 1e8)
+
+
+def test_risk_limits_cut_orders_halt_the_account_and_let_it_go_on_after_the_reset() -> None:
+    result = run("risk-limits")
+    risk = result.risk.query("account == 'guarded' and strategy.isna()")
+    halted, active = risk[risk["became"].isin(["HALTED", "ACTIVE"])].to_dict("records")
+    assert (halted["code"], halted["became"]) == ("DRAWDOWN", "HALTED")
+    assert (active["code"], active["became"]) == ("OPERATOR", "ACTIVE")
+    assert active["ts"] == pd.Timestamp("2009-03-16", tz="UTC")
+    assert active["reason"].startswith("reviewed the losses of the winter")
+    # from the peak to the close of that day a fifth was lost; whoever has no limits is not stopped
+    equity = result.equity.query("account == 'guarded' and ts <= @halted['ts'].ceil('D')")["equity_micros"]
+    assert equity.iloc[-1] / equity.max() == pytest.approx(0.8, abs=0.02)
+    assert (result.risk["account"] == "guarded").sum() > 50
+    assert set(result.risk.query("account == 'unguarded'")["code"].astype(str)) == {"MODEL"}
+
+    # in between exits alone fill, and all else is denied for that reason; at no other time is anything
+    orders = result.orders.query("account == 'guarded'")
+    stopped = orders["submitted"].between(halted["ts"], active["ts"], inclusive="left")
+    refused = (orders["code"] == "TRADING_STATE").to_numpy()
+    assert refused.any()
+    assert set(orders["side"][stopped & ~refused].astype(str)) <= {"SELL"}
+    assert not (refused & ~stopped).any()
+
+    # what is beyond a limit on VaR is cut, and none is denied; stressed VaR cuts none
+    beyond = orders.query("code in ['VAR', 'CVAR', 'STRESSED_VAR']")
+    assert (beyond["measure"] > beyond["bound"]).all()
+    cut = beyond["status"].astype(str).ne("DENIED")
+    assert set(beyond["code"][cut].astype(str)) <= {"VAR", "CVAR"}
+    assert cut.sum() > 5
+    assert set(beyond["code"][~cut].astype(str)) == {"STRESSED_VAR"}
+
+    graded = result.grades.groupby(["account", "method"], observed=True).size().unstack()
+    assert set(graded.columns) == {"FILTERED", "HISTORICAL", "GAUSSIAN", "EWMA"}
+    assert (graded > 1000).all(axis=None)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["risk.period=7d", "risk.stress=[]", "accounts.0.limits={}"],
+        ["warmup=200d", "risk.stress=[]", "accounts.0.limits={}", "instruments.MSFT.calendar=24/7"],
+    ],
+)
+def test_history_that_a_check_tells_of_is_what_the_engine_has(overrides: list[str]) -> None:
+    config = load(FOLDER / "risk-limits.yaml", [*overrides, "risk.window=2000"]).config
+    told = re.match(r"history: about (\d+)(?: to (\d+))? returns", next(lines(config, config.traded, [])))
+    assert told
+    spec, actors = engine_spec(config)
+    engine = Engine(spec, actors)
+    engine.start()
+    for batch in open_tape(config):
+        before = int(np.searchsorted(batch.ts_event, spec.trade_from))
+        engine.process(piece(batch, 0, before))
+    engine.process(timer_row(spec.trade_from))
+    rows = {int(h.rows) for h in engine.state.histories}
+    assert {int(n) for n in told.groups() if n} == rows
 
 
 def test_demo_lasts_eight_years_and_crosses_a_split() -> None:

@@ -55,7 +55,7 @@ def test_baselines_are_the_rules_and_random() -> None:
 
 
 def test_each_agent_and_baseline_has_an_account_of_its_own(arena: Path) -> None:
-    config = of(arena, "cash=5000", "limits.stop_drawdown=0.5")
+    config = of(arena, "cash=5000", "limits.drawdown=0.5")
     backtest = config.backtest
     assert (config.name, backtest.name, backtest.seed) == ("battle", "battle", 7)
     assert [a.name for a in backtest.accounts] == ["table", "slow", "bold", *BASELINES]
@@ -65,7 +65,8 @@ def test_each_agent_and_baseline_has_an_account_of_its_own(arena: Path) -> None:
         None
     ] * 5
     # what an agent says of its limits takes the place of what the arena says
-    assert [a.limits.stop_drawdown for a in (table, slow, bold, *others)] == [0.5, 0.5, None] + [0.5] * 5
+    drawdowns = [a.limits.drawdown for a in (table, slow, bold, *others)]
+    assert [d and d.limit for d in drawdowns] == [0.5, 0.5, None] + [0.5] * 5
     assert bold.limits.on_breach == "resize"
     (strategy,) = table.strategies
     assert (strategy.instruments, strategy.timeframe) == (("AAPL", "MSFT"), 5 * DAY)
@@ -183,6 +184,7 @@ def test_check_says_who_would_trade(arena: Path) -> None:
         "account slow: 100,000.00 USD",
         "slow: sma_cross(fast 10, slow 50) on MSFT, 2d",
         "account bold: 100,000.00 USD, leverage 2, maintenance 25%",
+        "limits: on_breach resize",
         "bold: buy_and_hold() on AAPL, MSFT, 1d",
         "account buy_and_hold: 100,000.00 USD",
         "buy_and_hold: buy_and_hold() on AAPL, MSFT, 1d",

@@ -45,7 +45,7 @@ def test_complete_configuration_loads_to_the_equal_one(file: Path) -> None:
         "start=2001-01-01",
         "end=2010-01-01T12:30:00.000001",
         "warmup=60d",
-        "accounts.0.limits={max_price_age: 5m, order_rate: {orders: 10, per: 250ms}, stop_drawdown: 1e-5}",
+        "accounts.0.limits={max_price_age: 5m, order_rate: {orders: 10, per: 250ms}, drawdown: 1e-5}",
         "execution.participation=0.1",
         "data.0.columns={open: '1e5', time: on}",
         "accounts.0.strategies.0.size={fraction: 0.95}",

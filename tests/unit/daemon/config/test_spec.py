@@ -8,8 +8,16 @@ from daemon.config.errors import ConfigError
 from daemon.config.loader import load
 from daemon.config.spec import complete, engine_spec, sources
 from engine.policies import Policy
-from engine.records import NO_TIME, SizeKind, Slippage, Wants
-from engine.spec import AccountSpec, EngineSpec, InstrumentSpec, LimitsSpec, StrategySpec
+from engine.records import NO_TIME, LimitAction, SizeKind, Slippage, Wants
+from engine.spec import (
+    AccountSpec,
+    EngineSpec,
+    InstrumentSpec,
+    LimitSpec,
+    LimitsSpec,
+    RiskLimits,
+    StrategySpec,
+)
 
 DAY = 86_400 * 10**9
 
@@ -47,8 +55,8 @@ def test_configuration_of_the_issue_becomes_this_engine(file: Path) -> None:
 def test_every_key_reaches_the_engine(file: Path) -> None:
     limits = (
         "{max_order_notional: 1, max_position: 2, max_gross_exposure: 3, max_net_exposure: 4, max_concentration: 5,"
-        " price_collar: 6, max_price_age: 7s, order_rate: {orders: 8, per: 9s}, stop_drawdown: 0.1,"
-        " stop_daily_loss: 0.2, on_stop: flatten, on_breach: resize}"
+        " price_collar: 6, max_price_age: 7s, order_rate: {orders: 8, per: 9s}, drawdown: 0.1,"
+        " on_breach: resize}"
     )
     fees = "{bps: 10, maker_bps: -1, per_unit: 0.005, minimum: 1}"
     spec = spec_of(
@@ -61,7 +69,17 @@ def test_every_key_reaches_the_engine(file: Path) -> None:
         "accounts.0.strategies.0.size={fraction: 0.5}",
     )
     assert spec.accounts[0].limits == LimitsSpec(
-        1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7 * 10**9, 8, 9 * 10**9, 0.1, 0.2, True, True
+        1.0,
+        2.0,
+        3.0,
+        4.0,
+        5.0,
+        6.0,
+        7 * 10**9,
+        8,
+        9 * 10**9,
+        True,
+        RiskLimits(drawdown=LimitSpec(0.1, 0.0, LimitAction.HALT)),
     )
     assert spec.instruments[0] == InstrumentSpec(
         name="AAPL",

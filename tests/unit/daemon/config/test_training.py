@@ -75,7 +75,7 @@ def test_complete_configuration_loads_to_the_equal_one(training: Path, tmp_path:
     overrides = [
         "name=mine",
         "actions={kind: target, size: {fraction: 1.5}, short: true, threshold: 0.05}",
-        "account={cash: 5000, margin: {leverage: 2}, limits: {stop_drawdown: 0.3}}",
+        "account={cash: 5000, margin: {leverage: 2}, limits: {drawdown: 0.3}}",
         "algorithm=ppo",
         "params={learning_rate: 0.001, net_arch: [16]}",
         "reward={kind: profit, risk: 1e-5}",

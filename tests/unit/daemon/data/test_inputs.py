@@ -1,11 +1,11 @@
-"""Payments on a tape: where they stand among other rows, and that only those come whose time comes."""
+"""Inputs on a tape: where they stand among other rows, and that only those come whose time comes."""
 
 import numpy as np
 import pytest
 
 from daemon.data.feed import Source, open_feed
+from daemon.data.inputs import enter
 from daemon.data.merge import cut, merge
-from daemon.data.payments import pay
 from engine.records import RowKind
 from tests.builders import join, make_ticks
 
@@ -29,7 +29,7 @@ def paid(*rows):
 
 
 def played(batch_rows, *rows):
-    parts = list(pay(cut(tape(), batch_rows), paid(*rows)))
+    parts = list(enter(cut(tape(), batch_rows), paid(*rows)))
     whole = join(*parts)
     return list(zip(whole.ts_event.tolist(), whole.price.tolist(), whole.instrument.tolist(), strict=True))
 
@@ -56,7 +56,7 @@ def test_payment_after_the_last_row_does_not_come(batch_rows):
 
 def test_tape_without_payments_in_it_is_handed_on_as_it_is():
     (given,) = [tape()]
-    assert next(pay(iter([given]), paid((99, 1.0)))) is given
+    assert next(enter(iter([given]), paid((99, 1.0)))) is given
 
 
 @pytest.mark.parametrize("batch_rows", [5, 64, 100_000])
@@ -88,8 +88,9 @@ def test_merge_of_one_stream_with_payments_counts_them_as_rows():
     assert feed.first_ts == 0
 
 
-def test_merge_ranks_cash_with_actions():
+@pytest.mark.parametrize("kind", [RowKind.CASH, RowKind.OPERATOR])
+def test_merge_ranks_inputs_with_actions(kind):
     a = make_ticks([(20, 3.0, 1.0, 0, RowKind.PRINT)])
-    b = make_ticks([(20, 9.0, 0.0, 1, RowKind.CASH)])
+    b = make_ticks([(20, 9.0, 0.0, 1, kind)])
     (merged,) = merge([iter([a]), iter([b])])
-    assert merged.flags.tolist() == [RowKind.CASH, RowKind.PRINT]
+    assert merged.flags.tolist() == [kind, RowKind.PRINT]

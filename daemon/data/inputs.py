@@ -1,4 +1,4 @@
-"""Deposits and withdrawals on the tape, each when the tape's time reaches it."""
+"""Deposits, withdrawals and what operators do on the tape, each when the tape's time reaches it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from daemon.data.merge import join, piece
 from engine.records import Ticks
 
 
-def pay(batches: Iterator[Ticks], rows: Ticks) -> Iterator[Ticks]:
-    """A tape in time order with payments in their places; rows: of kind CASH, in time order.
+def enter(batches: Iterator[Ticks], rows: Ticks) -> Iterator[Ticks]:
+    """A tape in time order with inputs in their places; rows: of kind CASH and OPERATOR, in time order.
 
-    A payment comes after the closes and the corporate actions of its time and before the prints. What lies after the
+    An input comes after the closes and the corporate actions of its time and before the prints. What lies after the
     last row of the tape is left out.
     """
     k, n_rows = 0, len(rows.price)
