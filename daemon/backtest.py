@@ -134,12 +134,11 @@ async def backtest(
     is then not there.
     """
     from daemon import compiled
-    from daemon.config.deposits import payments
-    from daemon.config.spec import complete, engine_spec, sources
+    from daemon.config.spec import complete, engine_spec
     from daemon.config.trained import learned_from
-    from daemon.data.feed import open_feed
     from daemon.metrics import Metrics
     from daemon.results import ResultFiles, ResultHash
+    from daemon.risk.log import RiskLog
     from daemon.summary import Run, summarise
 
     run_id = run_id or new_run_id()
@@ -148,12 +147,13 @@ async def backtest(
         spec, actors = engine_spec(config)
         for warning in learned_from(config):
             tell(warning)
-        feed = open_feed(sources(config), batch_rows, payments(config))
+        feed = open_tape(config, batch_rows)
         (hidden / "config.yaml").write_text(complete(config), encoding="utf-8")
         compiled.prepare(tell)
         engine = Engine(spec, actors)
         metrics = Metrics([int(account.initial) for account in engine.state.accounts])
         result_hash = ResultHash(spec)
+        risk = RiskLog(len(spec.accounts))
         begun = time.perf_counter()
         with contextlib.closing(ResultFiles(hidden, spec)) as files:
 
@@ -161,6 +161,7 @@ async def backtest(
                 files.add(batch.out)
                 result_hash.add(batch.out)
                 metrics.add(batch.out.events, batch.out.equity)
+                risk.add(batch.out)
 
             async with Bus() as bus:
                 bus.subscribe(
@@ -189,10 +190,21 @@ async def backtest(
             refused=feed.refused,
             outside_hours=feed.outside_hours,
         )
-        summary = summarise(run, engine, metrics, days_per_year(config))
+        summary = summarise(run, engine, metrics, days_per_year(config), risk)
         text = json.dumps(summary, indent=2, allow_nan=False)
         (hidden / "summary.json").write_text(text + "\n", encoding="utf-8")
     return summary
+
+
+def open_tape(config: BacktestConfig, batch_rows: int = BATCH_ROWS) -> Feed:
+    """All that a run of that configuration puts before the engine: prices, corporate actions, payments, operations.
+
+    Raises DataError.
+    """
+    from daemon.config.spec import inputs, sources
+    from daemon.data.feed import open_feed
+
+    return open_feed(sources(config), batch_rows, inputs(config))
 
 
 def days_per_year(config: BacktestConfig) -> dict[str, int]:
@@ -208,7 +220,7 @@ def days_per_year(config: BacktestConfig) -> dict[str, int]:
 
 
 class BacktestResult:
-    """A finished run: `summary`, and `orders`, `fills`, `equity`, `cash`, `actions` as pandas frames, read when asked for.
+    """A finished run: `summary`, and its files as pandas frames, read when asked for.
 
     folder: where its files are. A folder that nobody named is removed together with the result.
     """
@@ -243,6 +255,16 @@ class BacktestResult:
     def actions(self) -> pd.DataFrame:
         """One row a corporate action; columns as in actions.parquet."""
         return self._frame("actions")
+
+    @cached_property
+    def risk(self) -> pd.DataFrame:
+        """One row whenever a limit on risk, a model or a trading state changed; columns as in risk.parquet."""
+        return self._frame("risk")
+
+    @cached_property
+    def grades(self) -> pd.DataFrame:
+        """One row a forecast of loss, with its outcome; columns as in grades.parquet."""
+        return self._frame("grades")
 
     def _frame(self, name: str) -> pd.DataFrame:
         import pandas as pd

@@ -19,8 +19,10 @@ import typer
 
 from daemon.controls_cli import controls
 from daemon.data_cli import app as data_app
+from daemon.drill_cli import drill
 from daemon.models_cli import app as models_app
 from daemon.models_cli import predict
+from daemon.risk_cli import risk
 from daemon.train_cli import arena, train
 
 FAILED = 1
@@ -217,6 +219,8 @@ app.command()(train)
 app.command()(arena)
 app.command()(predict)
 app.command()(controls)
+app.command()(drill)
+app.command()(risk)
 
 
 @config_app.command()

@@ -13,7 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from engine.records import NEVER, NONE, Code, OrderType, Side, Status, TimeInForce, Trail
+from engine.records import (
+    NEVER,
+    NONE,
+    Code,
+    EventKind,
+    Level,
+    Method,
+    OrderType,
+    Side,
+    Status,
+    TimeInForce,
+    TradingState,
+    Trail,
+)
 
 if TYPE_CHECKING:
     from engine.spec import EngineSpec
@@ -45,6 +58,8 @@ ORDERS = {
     "avg_px": pa.float64(),
     "fees_micros": pa.int64(),
     "code": NAME,  # why it was denied or cut, or ended otherwise than its owner wished
+    "measure": pa.float64(),  # where a limit on risk denied or cut it: what it would have come to, a share of equity,
+    "bound": pa.float64(),  # and what it was held against
     "submitted": TIME,
     "updated": TIME,  # its last change
     "seq": pa.int64(),  # rows of the tape that had come when it was decided
@@ -91,6 +106,31 @@ ACTIONS = {
     "symbol": pa.string(),  # what it is called from here on
     "seq": pa.int64(),
 }
+RISKS = {
+    "ts": TIME,
+    "account": NAME,
+    "strategy": NAME,  # whose own limit or trading state it is, or null: the account's
+    "code": NAME,  # the limit; MODEL: the forecasts; of a trading state, why it was switched
+    "became": NAME,  # WITHIN, WARNING or BEYOND a limit; ACCEPTED or REJECTED; ACTIVE, REDUCE_ONLY or HALTED
+    "measure": pa.float64(),  # what was measured, as a share of equity; MODEL: the share of losses beyond VaR;
+    "bound": pa.float64(),  # against this
+    "reason": NAME,  # the operator's
+    "seq": pa.int64(),
+}
+GRADES = {
+    "ts": TIME,  # when the forecast was made,
+    "until": TIME,  # and when its outcome was known
+    "account": NAME,
+    "method": NAME,
+    "equity_micros": pa.int64(),  # of the account at `ts`
+    "var_micros": pa.float64(),  # a forecast is no money that moved: it has fractions
+    "cvar_micros": pa.float64(),
+    "pnl_micros": pa.float64(),  # of the portfolio as it was held at `ts`
+}
+
+LEVELS = tuple(level.name for level in Level)
+VERDICTS = ("ACCEPTED", "REJECTED")
+STATES = tuple(state.name for state in TradingState)
 
 
 class Columns:
@@ -100,6 +140,7 @@ class Columns:
         self._accounts = [a.name for a in spec.accounts]
         self._strategies = [s.name for s in spec.strategies] + [f"operator:{a.name}" for a in spec.accounts]
         self._instruments = [i.name for i in spec.instruments]
+        self._reasons = list(spec.reasons)
         self._symbols = pa.array([name for i in spec.instruments for name in i.symbols], pa.string())
         self._first_symbol = np.cumsum([0] + [len(i.symbols) for i in spec.instruments])
         self._widths = np.array([len(s.observation) for s in spec.strategies] + [0] * len(spec.accounts))
@@ -140,6 +181,7 @@ class Columns:
             "avg_px": pa.array(e["notional"] / traded, mask=lots == 0),
             "fees_micros": e["fees"],
             "code": _enum(e["code"], Code, e["code"] == Code.NONE),
+            **_measured(e),
             "submitted": _times(e["submitted"]),
             "updated": _times(e["ts"]),
             "seq": e["order_seq"],
@@ -208,6 +250,35 @@ class Columns:
             "seq": e["seq"],
         }
 
+    def risks(self, e: Array) -> dict[str, Any]:
+        """Columns of RISKS from records of EVENT."""
+        state, model = e["kind"] == EventKind.STATE, e["code"] == Code.MODEL
+        first = np.where(state, len(LEVELS) + len(VERDICTS), np.where(model, len(LEVELS), 0))
+        given = (e["code"] == Code.OPERATOR) & (e["tag"] >= 0) & (e["tag"] < len(self._reasons))
+        return {
+            "ts": _times(e["ts"]),
+            "account": _named(e["account"], self._accounts),
+            "strategy": _named(e["strategy"], self._strategies, e["strategy"] == NONE),
+            "code": _enum(e["code"], Code),
+            "became": _named(first + e["lots"], [*LEVELS, *VERDICTS, *STATES]),
+            **_measured(e),
+            "reason": _named(np.where(given, e["tag"], 0), self._reasons, ~given),
+            "seq": e["seq"],
+        }
+
+    def grades(self, g: Array) -> dict[str, Any]:
+        """Columns of GRADES from records of GRADE."""
+        return {
+            "ts": _times(g["ts"]),
+            "until": _times(g["until"]),
+            "account": _named(g["account"], self._accounts),
+            "method": _enum(g["method"], Method),
+            "equity_micros": g["equity"],
+            "var_micros": g["at_risk"],
+            "cvar_micros": g["shortfall"],
+            "pnl_micros": g["pnl"],
+        }
+
     def _units(self, lots: Array, instrument: Array) -> Array:
         return lots * self._multiplier[instrument] / self._divisor[instrument]
 
@@ -223,6 +294,15 @@ class Columns:
 
 def _times(ns: Array, mask: Array | None = None) -> Any:
     return pa.array(np.ascontiguousarray(ns).view("M8[ns]"), type=TIME, mask=mask)
+
+
+def _measured(e: Array) -> dict[str, Any]:
+    # a bound of 0 is none, and what could not be measured is no number; + 0.0: nothing is not less than nothing
+    none = e["bound"] == 0.0
+    return {
+        "measure": pa.array(e["measure"] + 0.0, mask=none | np.isnan(e["measure"])),
+        "bound": pa.array(e["bound"], mask=none),
+    }
 
 
 def _named(index: Array, names: list[str], mask: Array | None = None) -> Any:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from daemon.config.instruments import money_text
+from daemon.risk.showing import risk_lines
 
 if TYPE_CHECKING:
     from daemon.bus import Bus
@@ -76,7 +77,8 @@ def print_summary(summary: dict[str, Any]) -> None:
         )
     console.print(table)
     for account, more in accounts:
-        if told := "; ".join(_beside(more)):
+        lines = ["; ".join(_beside(more)), *(risk_lines(more["risk"]) if "risk" in more else ())]
+        for told in filter(None, lines):
             console.print(f"{account['name']}: {told}", soft_wrap=True)
     rate = f", {summary['rows_per_s']:,} rows a second" if summary["rows_per_s"] else ""
     console.print(

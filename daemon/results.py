@@ -1,4 +1,4 @@
-"""What a run leaves: five Parquet files, written while it runs, and the hash by which runs are compared.
+"""What a run leaves: seven Parquet files, written while it runs, and the hash by which runs are compared.
 
 Rows are written in groups of a fixed size: memory does not grow with the tape, and the files do not depend on how it
 was cut into batches. Their columns are in daemon/columns.py.
@@ -8,6 +8,8 @@ fills.parquet    one row a fill
 equity.parquet   one row an account whenever a bar closes in which one of its strategies trades
 cash.parquet     one row for all cash that moved otherwise than by a fill: deposits, interest, dividends
 actions.parquet  one row a corporate action
+risk.parquet     one row whenever a limit on risk is reached or left, a model rejected or accepted, a trading state switched
+grades.parquet   one row a forecast of what an account may lose, with its outcome
 """
 
 from __future__ import annotations
@@ -23,8 +25,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from daemon.columns import ACTIONS, CASH, EQUITIES, FILLS, NAME, ORDERS, Array, Columns
+from daemon.columns import (
+    ACTIONS,
+    CASH,
+    EQUITIES,
+    FILLS,
+    GRADES,
+    NAME,
+    ORDERS,
+    RISKS,
+    Array,
+    Columns,
+)
 from engine.records import EQUITY, EVENT, NONE, EventKind, Status
+from engine.records_risk import GRADE
 
 if TYPE_CHECKING:
     from engine.engine import Events
@@ -35,7 +49,7 @@ ENDED = (Status.FILLED, Status.CANCELED, Status.EXPIRED, Status.REJECTED, Status
 
 
 class ResultFiles:
-    """The five files of one run, in `folder`. `add` what each batch caused, then `finish`."""
+    """The seven files of one run, in `folder`. `add` what each batch caused, then `finish`."""
 
     def __init__(self, folder: Path, spec: EngineSpec) -> None:
         columns = Columns(spec)
@@ -43,20 +57,23 @@ class ResultFiles:
         features = json.dumps({s.name: s.observation for s in spec.strategies})
         self._orders = RowGroups(folder / "orders.parquet", ORDERS, columns.orders, {"features": features})
         self._equity = RowGroups(folder / "equity.parquet", EQUITIES, columns.equity)
+        self._grades = RowGroups(folder / "grades.parquet", GRADES, columns.grades)
         self._by_kind = {
-            EventKind.FILL: RowGroups(folder / "fills.parquet", FILLS, columns.fills),
-            EventKind.CASH: RowGroups(folder / "cash.parquet", CASH, columns.cash),
-            EventKind.ACTION: RowGroups(folder / "actions.parquet", ACTIONS, columns.actions),
+            (EventKind.FILL,): RowGroups(folder / "fills.parquet", FILLS, columns.fills),
+            (EventKind.CASH,): RowGroups(folder / "cash.parquet", CASH, columns.cash),
+            (EventKind.ACTION,): RowGroups(folder / "actions.parquet", ACTIONS, columns.actions),
+            (EventKind.RISK, EventKind.STATE): RowGroups(folder / "risk.parquet", RISKS, columns.risks),
         }
-        self._files = (self._orders, self._equity, *self._by_kind.values())
+        self._files = (self._orders, self._equity, self._grades, *self._by_kind.values())
 
     def add(self, out: Events) -> None:
         """Take in what a batch caused. Raises OSError where it cannot be written."""
         if len(out.events):
             self._orders.add(self._states.add(out))
-            for kind, file in self._by_kind.items():
-                file.add(out.events[out.events["kind"] == kind])
+            for kinds, file in self._by_kind.items():
+                file.add(out.events[np.isin(out.events["kind"], kinds)])
         self._equity.add(out.equity)
+        self._grades.add(out.grades)
 
     def finish(self) -> int:
         """Write the orders that are still working, and what remains; how many orders those were."""
@@ -76,8 +93,8 @@ class ResultFiles:
 class OrderStates:
     """Follows orders from their first event, which has the observation, to their last, which has the outcome.
 
-    While an order works, its code is that of its first event: new terms that the gate refused are told with a code, too,
-    which is not the order's own. Its records hold an EVENT, and the observation as `values` (width,) where `observed`.
+    While an order works, its code is that of its first event, and so is what the gate measured: new terms that the gate
+    refused are told with a code, too, which is not the order's own. Its records hold an EVENT, and the observation as `values` (width,) where `observed`.
     """
 
     def __init__(self, width: int) -> None:
@@ -101,7 +118,8 @@ class OrderStates:
         orders["observed"] = known["observed"][first]
         orders["values"] = known["values"][first]
         ended = np.isin(orders["event"]["status"], ENDED)
-        orders["event"]["code"][~ended] = known["event"]["code"][first][~ended]
+        for name in ("code", "measure", "bound"):
+            orders["event"][name][~ended] = known["event"][name][first][~ended]
         self.working = orders[~ended]
         return orders[ended][np.argsort(last[ended])]
 
@@ -158,14 +176,16 @@ class RowGroups:
 
 
 class ResultHash:
-    """A hash of all events, observations and equity samples, in order, and of the engine's final state.
+    """A hash of all events, observations, equity samples and grades, in order, and of the engine's final state.
 
     Equal for equal runs in any process, however the tape was cut: the streams enter separately, for their order among
     one another depends on the batches.
     """
 
     def __init__(self, spec: EngineSpec) -> None:
-        self._events, self._observed, self._equity = (hashlib.blake2b(digest_size=16) for _ in range(3))
+        self._events, self._observed, self._equity, self._grades = (
+            hashlib.blake2b(digest_size=16) for _ in range(4)
+        )
         self._widths = np.array([len(s.observation) for s in spec.strategies] + [0] * len(spec.accounts))
 
     def add(self, out: Events) -> None:
@@ -180,11 +200,13 @@ class ResultHash:
             self._observed.update(values.tobytes())
         if len(out.equity):
             self._equity.update(_packed(out.equity, _HASHED_EQUITY))
+        if len(out.grades):
+            self._grades.update(_packed(out.grades, _HASHED_GRADE))
 
     def hexdigest(self, state_hash: str) -> str:
         """The hash, with that of the final state; 32 hexadecimal digits."""
         whole = hashlib.blake2b(digest_size=16)
-        for part in (self._events, self._observed, self._equity):
+        for part in (self._events, self._observed, self._equity, self._grades):
             whole.update(part.digest())
         whole.update(bytes.fromhex(state_hash))
         return whole.hexdigest()
@@ -198,6 +220,7 @@ def _hashed(dtype: np.dtype[Any], without: tuple[str, ...] = ()) -> np.dtype[Any
 
 _HASHED_EVENT = _hashed(EVENT, ("observation",))  # where an observation lies depends on the batch
 _HASHED_EQUITY = _hashed(EQUITY)
+_HASHED_GRADE = _hashed(GRADE)
 
 
 def _packed(records: Array, dtype: np.dtype[Any]) -> bytes:

@@ -24,11 +24,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from daemon.metrics import DailyEquity, Metrics, Trades, annual_return, sharpe, sortino, volatility
-from engine.build import worth
+from daemon.risk.figures import risk_figures
 from engine.records import N_CODES, Code, TradingState
 from strategies.errors import iso_utc
 
 if TYPE_CHECKING:
+    from daemon.risk.log import RiskLog
     from engine.engine import Engine
 
 YEAR = 252  # trading days, where a calendar has weekends
@@ -51,15 +52,24 @@ class Run:
     outside_hours: int = 0  # good rows that were left out, because of `hours: regular`
 
 
-def summarise(run: Run, engine: Engine, metrics: Metrics, days_per_year: dict[str, int]) -> dict[str, Any]:
-    """The summary. days_per_year: by account; 252 for one that is not named."""
+def summarise(
+    run: Run,
+    engine: Engine,
+    metrics: Metrics,
+    days_per_year: dict[str, int],
+    risk: RiskLog | None = None,
+) -> dict[str, Any]:
+    """The summary. days_per_year: by account; 252 for one that is not named. risk: None where nobody asks for it."""
     clock = engine.state.clock[0]
     accounts = []
     more = {}
+    risks = risk_figures(engine, risk) if risk else {}
     for index, spec in enumerate(engine.spec.accounts):
         days = days_per_year.get(spec.name, YEAR)
         accounts.append(_account(engine, index, metrics.daily[index], days))
         more[spec.name] = _more(engine, index, metrics.daily[index], metrics.trades[index], days)
+        if spec.name in risks:
+            more[spec.name]["risk"] = risks[spec.name]
     return {
         "run_id": run.run_id,
         "result_hash": run.result_hash,
@@ -87,10 +97,11 @@ def _account(engine: Engine, index: int, daily: DailyEquity, days_per_year: int)
     account = engine.state.accounts[index]
     initial = int(account.initial)
     denied = engine.state.denied[index * N_CODES : (index + 1) * N_CODES]
-    equity = equity_now(engine, index)
+    name = engine.spec.accounts[index].name
+    equity = engine.equity(name)
     worth = daily.worth(equity)
     return {
-        "name": engine.spec.accounts[index].name,
+        "name": name,
         "cash_micros": int(account.cash),
         "equity_micros": equity,
         "return": None if worth is None else _ratio(worth - initial, initial),
@@ -115,13 +126,13 @@ def _more(
     interest_micros: received less paid, fees for borrowing among it. deposits_micros: paid in less paid out.
     refused_withdrawals: those for which there was not enough. liquidations: margin calls. brackets: fills of one side of a
     bracket; both_sides: those of which the same bar would have filled the other side, too: the order in which it reached
-    them is a guess.
+    them is a guess. risk: where limits on risk, or forecasts, are configured: see daemon/risk/figures.py.
     """
     account = engine.state.accounts[index]
     spec = engine.spec.accounts[index]
     returns = daily.returns()
     annual = annual_return(returns, days_per_year)
-    drawdown = daily.fall(equity_now(engine, index))
+    drawdown = daily.fall(engine.equity(spec.name))
     return {
         "currency": spec.currency,
         "units_per_currency": engine.spec.scale(spec.currency),
@@ -146,17 +157,6 @@ def _more(
         "both_sides": int(account.both_sides),
         "trading_state": TradingState(int(account.state)).name,
     }
-
-
-def equity_now(engine: Engine, index: int) -> int:
-    """An account's cash and holdings at the last prices, in money units."""
-    state = engine.state
-    equity = int(state.accounts[index].cash)
-    for holding in state.holdings[state.holdings["account"] == index]:
-        if holding.lots:
-            instrument = state.instruments[holding.instrument]
-            equity += round(worth(instrument, int(holding.lots), float(instrument.price)))
-    return equity
 
 
 def _ratio(part: float, whole: int) -> float | None:

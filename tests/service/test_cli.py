@@ -45,7 +45,9 @@ FILES = [
     "config.yaml",
     "equity.parquet",
     "fills.parquet",
+    "grades.parquet",
     "orders.parquet",
+    "risk.parquet",
     "summary.json",
 ]
 

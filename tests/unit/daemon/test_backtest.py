@@ -302,7 +302,7 @@ def test_override_changes_the_run(config):
     assert result.summary["accounts"][1]["equity_micros"] < 80_000_000_000
 
 
-def test_folder_holds_the_seven_files_and_its_configuration_runs_to_the_same_hash(config, tmp_path):
+def test_folder_holds_the_nine_files_and_its_configuration_runs_to_the_same_hash(config, tmp_path):
     result = run_backtest(config, out=tmp_path / "deep" / "out")
     names = sorted(p.name for p in (tmp_path / "deep" / "out").iterdir())
     assert names == [
@@ -311,7 +311,9 @@ def test_folder_holds_the_seven_files_and_its_configuration_runs_to_the_same_has
         "config.yaml",
         "equity.parquet",
         "fills.parquet",
+        "grades.parquet",
         "orders.parquet",
+        "risk.parquet",
         "summary.json",
     ]
     assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["out"]

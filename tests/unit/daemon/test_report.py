@@ -93,3 +93,28 @@ def test_money_of_a_currency_with_finer_units_shows_them(capsys):
     out = of(capsys, units_per_currency=100_000_000, currency="BTC")
     assert "1,234.56780000 BTC" in out
     assert "0.02500000" in out
+
+
+def test_account_with_risk_has_two_lines_more_and_one_without_has_none(capsys):
+    risk = {
+        "method": "ewma",
+        "confidence": 0.99,
+        "horizon": 1,
+        "period_ns": 86_400 * 10**9,
+        "outcomes": 250,
+        "now": {"var": 0.0193, "cvar": 0.0271, "stressed_var": None, "code": None, "parts": [{}]},
+        "model_rejected": False,
+        "grades": {},
+        "warnings": {},
+        "breaches": {"DRAWDOWN": 1},
+        "halts": {"DRAWDOWN": 1},
+        "denied": {},
+        "cut": {},
+        "rejections": 0,
+    }
+    lines = of(capsys, risk=risk).splitlines()
+    assert [line for line in lines if line.startswith("sma:")] == [
+        "sma: at the end VaR 1.93%, CVaR 2.71% of equity (ewma, 99%, 1d)",
+        "sma: limits on risk: DRAWDOWN 1 breach, 1 halt",
+    ]
+    assert not [line for line in of(capsys).splitlines() if line.startswith("sma:")]

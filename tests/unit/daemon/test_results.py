@@ -1,13 +1,15 @@
 """The result files and the result hash against the engine's own records and a ledger kept by hand."""
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from daemon import results
-from daemon.columns import ACTIONS, CASH, EQUITIES, FILLS, ORDERS
+from daemon.columns import ACTIONS, CASH, EQUITIES, FILLS, GRADES, ORDERS, RISKS
 from daemon.results import OrderStates, ResultFiles, ResultHash
 from engine.engine import Engine, Events, Terms
 from engine.policies import Policy
@@ -16,15 +18,20 @@ from engine.records import (
     EQUITY,
     EVENT,
     NEVER,
+    NONE,
     Code,
     EventKind,
+    Level,
+    Method,
     OrderType,
     RowKind,
     Side,
     Status,
     TimeInForce,
+    TradingState,
     Trail,
 )
+from engine.records_risk import GRADE
 from engine.spec import AccountSpec, EngineSpec, InstrumentSpec, MarginSpec, StrategySpec
 from tests.builders import MINUTE, USD, cut, join, make_bars, make_ticks, timer_at
 
@@ -106,6 +113,12 @@ def events_of(**fields):
 
 NO_EVENTS = np.zeros(0, EVENT)
 NO_EQUITY = np.zeros(0, EQUITY)
+NO_GRADES = np.zeros(0, GRADE)
+
+
+def caused(events=NO_EVENTS, observations=None, equity=NO_EQUITY, grades=NO_GRADES):
+    """What a batch caused, of these parts."""
+    return Events(events, np.zeros((0, 2)) if observations is None else observations, equity, grades)
 
 
 def hash_of(*outs):
@@ -119,24 +132,36 @@ def hash_of(*outs):
     "name", [n for n in EVENT.names or () if n != "observation" and not n.startswith("_")]
 )
 def test_result_hash_covers_every_field_of_an_event(name):
-    same = Events(events_of(), np.zeros((0, 2)), NO_EQUITY)
-    other = Events(events_of(**{name: 1}), np.zeros((0, 2)), NO_EQUITY)
-    assert hash_of(same) != hash_of(other)
+    assert hash_of(caused(events_of())) != hash_of(caused(events_of(**{name: 1})))
+
+
+@pytest.mark.parametrize("name", GRADE.names or ())
+def test_result_hash_covers_every_field_of_a_grade(name):
+    grade, other = np.zeros(1, GRADE), np.zeros(1, GRADE)
+    other[name] = 1
+    assert hash_of(caused(grades=grade)) != hash_of(caused(grades=other))
+
+
+def test_result_hash_does_not_depend_on_how_grades_lie_among_events():
+    events = np.concatenate((events_of(tag=1), events_of(tag=2)))
+    grades = np.zeros(2, GRADE)
+    grades["at_risk"] = 1.0, 2.0
+    whole = hash_of(caused(events, grades=grades))
+    assert hash_of(caused(grades=grades[:1]), caused(events), caused(grades=grades[1:])) == whole
+    assert hash_of(caused(events, grades=grades[::-1])) != whole
 
 
 def test_result_hash_leaves_padding_out():
     padding = [n for n in EVENT.names or () if n.startswith("_pad")]
     event = events_of(**dict.fromkeys(padding, 7))
-    assert hash_of(Events(event, np.zeros((0, 2)), NO_EQUITY)) == hash_of(
-        Events(events_of(), np.zeros((0, 2)), NO_EQUITY)
-    )
+    assert hash_of(caused(event)) == hash_of(caused(events_of()))
 
 
 def test_result_hash_covers_an_observation_but_not_what_lies_beyond_its_features():
     def seen(strategy, values, place=0):
         rows = np.zeros((place + 1, 2))
         rows[place] = values
-        return hash_of(Events(events_of(strategy=strategy, observation=place), rows, NO_EQUITY))
+        return hash_of(caused(events_of(strategy=strategy, observation=place), rows))
 
     assert seen(0, (1.0, 2.0)) != seen(0, (1.0, 3.0))
     assert seen(0, (1.0, 2.0)) == seen(0, (1.0, 2.0), place=3)
@@ -213,8 +238,7 @@ def test_order_carries_the_observation_on_which_it_was_decided(tmp_path):
 
 def test_order_states_join_first_and_last_events_over_batches():
     def batch(*events, observations=()):
-        rows = np.array(observations, np.float64).reshape(-1, 2)
-        return Events(np.concatenate(events), rows, NO_EQUITY)
+        return caused(np.concatenate(events), np.array(observations, np.float64).reshape(-1, 2))
 
     states = OrderStates(2)
     order = EventKind.ORDER
@@ -246,7 +270,7 @@ def test_order_states_pass_over_events_that_are_no_orders():
     kinds = [kind for kind in EventKind if kind not in (EventKind.ORDER, EventKind.FILL)]
     events = np.concatenate([events_of(kind=kind, code=Code.DEPOSIT, status=Status.DENIED) for kind in kinds])
     states = OrderStates(2)
-    assert len(states.add(Events(events, np.zeros((0, 2)), NO_EQUITY))) == 0
+    assert len(states.add(caused(events))) == 0
     assert len(states.working) == 0
 
 
@@ -415,12 +439,160 @@ def test_interest_is_written_for_the_account_alone(tmp_path):
     assert (row["amount_micros"], row["cash_micros"]) == (-50_000, -500_050_000)
 
 
+def rows_of(folder, name, *outs, spec=SPEC):
+    files = ResultFiles(folder, spec)
+    for out in outs:
+        files.add(out)
+    files.finish()
+    return pq.read_table(folder / f"{name}.parquet").to_pylist()
+
+
+def test_order_that_a_limit_on_risk_denied_or_cut_says_what_was_measured(tmp_path):
+    order: dict[str, Any] = {
+        "kind": EventKind.ORDER,
+        "account": 0,
+        "strategy": 0,
+        "instrument": 0,
+        "side": Side.BUY,
+    }
+    denied: dict[str, Any] = {**order, "status": Status.DENIED}
+    orders = rows_of(
+        tmp_path,
+        "orders",
+        caused(
+            np.concatenate(
+                (
+                    events_of(order_id=1, code=Code.VAR, measure=0.031, bound=0.03, **denied),
+                    events_of(order_id=2, code=Code.HISTORY, measure=np.nan, bound=0.03, **denied),
+                    events_of(order_id=3, code=Code.CASH, **denied),
+                    events_of(
+                        order_id=4, code=Code.CVAR, measure=0.05, bound=0.05, status=Status.NEW, **order
+                    ),
+                    # new terms that the gate refused are not what the order was let in with
+                    events_of(
+                        order_id=4, code=Code.VAR, measure=0.04, bound=0.03, status=Status.NEW, **order
+                    ),
+                    events_of(order_id=5, code=Code.DRAWDOWN, measure=0.0, bound=0.2, **denied),
+                )
+            )
+        ),
+    )
+    told = {row["id"]: (row["code"], row["measure"], row["bound"]) for row in orders}
+    assert told == {
+        1: ("VAR", 0.031, 0.03),
+        2: ("HISTORY", None, 0.03),
+        3: ("CASH", None, None),
+        4: ("CVAR", 0.05, 0.05),
+        5: ("DRAWDOWN", 0.0, 0.2),
+    }
+
+
+def test_limits_models_and_trading_states_are_written_as_they_came(tmp_path):
+    spec = replace(SPEC, reasons=("a look at the books", "all is well"))
+    risk, state = EventKind.RISK, EventKind.STATE
+    account = {"account": 1, "strategy": NONE}
+    cross = {"account": 0, "strategy": 0}
+    told: list[tuple[dict[str, Any], tuple[Any, ...]]] = [
+        (
+            {
+                "code": Code.VAR,
+                "kind": risk,
+                "lots": Level.WARNING,
+                "measure": 0.021,
+                "bound": 0.02,
+                **account,
+            },
+            ("second", None, "VAR", "WARNING", 0.021, 0.02, None),
+        ),
+        (
+            {
+                "code": Code.DRAWDOWN,
+                "kind": risk,
+                "lots": Level.BEYOND,
+                "measure": 0.1,
+                "bound": 0.1,
+                **cross,
+            },
+            ("first", "cross", "DRAWDOWN", "BEYOND", 0.1, 0.1, None),
+        ),
+        (
+            {"code": Code.DRAWDOWN, "kind": state, "lots": TradingState.HALTED, **cross},
+            ("first", "cross", "DRAWDOWN", "HALTED", None, None, None),
+        ),
+        (
+            {"code": Code.CVAR, "kind": risk, "lots": Level.WITHIN, "measure": 0.0, "bound": 0.03, **account},
+            ("second", None, "CVAR", "WITHIN", 0.0, 0.03, None),
+        ),
+        (
+            {"code": Code.MODEL, "kind": risk, "lots": 1, **account},
+            ("second", None, "MODEL", "REJECTED", None, None, None),
+        ),
+        (
+            {"code": Code.MODEL, "kind": risk, "lots": 0, **account},
+            ("second", None, "MODEL", "ACCEPTED", None, None, None),
+        ),
+        (
+            {"code": Code.OPERATOR, "kind": state, "lots": TradingState.ACTIVE, "tag": 1, **account},
+            ("second", None, "OPERATOR", "ACTIVE", None, None, "all is well"),
+        ),
+        (
+            {"code": Code.LIQUIDATION, "kind": state, "lots": TradingState.REDUCE_ONLY, **account},
+            ("second", None, "LIQUIDATION", "REDUCE_ONLY", None, None, None),
+        ),
+        (
+            {"code": Code.OPERATOR, "kind": state, "lots": TradingState.HALTED, "tag": NONE, **account},
+            ("second", None, "OPERATOR", "HALTED", None, None, None),
+        ),
+    ]
+    events = [events_of(ts=n, seq=10 + n, **fields) for n, (fields, _) in enumerate(told)]
+    written = rows_of(
+        tmp_path, "risk", *(caused(np.concatenate(part)) for part in (events[:4], events[4:])), spec=spec
+    )
+    names = ("account", "strategy", "code", "became", "measure", "bound", "reason")
+    assert [tuple(row[name] for name in names) for row in written] == [row for _, row in told]
+    assert [(row["ts"].value, row["seq"]) for row in written] == [(n, 10 + n) for n in range(len(told))]
+
+
+def test_every_level_verdict_and_trading_state_has_its_own_word(tmp_path):
+    def of(kind, code, values):
+        return [events_of(kind=kind, code=code, lots=value, account=0, strategy=NONE) for value in values]
+
+    events = [
+        *of(EventKind.RISK, Code.VAR, Level),
+        *of(EventKind.RISK, Code.MODEL, (0, 1)),
+        *of(EventKind.STATE, Code.OPERATOR, TradingState),
+    ]
+    words = [row["became"] for row in rows_of(tmp_path, "risk", caused(np.concatenate(events)))]
+    assert words == [*(x.name for x in Level), "ACCEPTED", "REJECTED", *(x.name for x in TradingState)]
+    assert len(set(words)) == 8
+
+
+def test_operators_switch_without_a_reason_of_the_tape_has_none(tmp_path):
+    switched = events_of(kind=EventKind.STATE, code=Code.OPERATOR, account=0, strategy=NONE, lots=2)
+    (row,) = rows_of(tmp_path, "risk", caused(switched))
+    assert (row["became"], row["reason"]) == ("HALTED", None)
+
+
+def test_grades_are_written_with_fractions_of_units(tmp_path):
+    grades = np.zeros(2, GRADE)
+    grades[0] = (DAY, 2 * DAY, 1, Method.EWMA, 2_000 * USD, 12.5, 15.25, -13.0)
+    grades[1] = (2 * DAY, 3 * DAY, 0, Method.MONTE_CARLO, 10_000 * USD, -1.0, 0.0, 2.0)
+    written = rows_of(tmp_path, "grades", caused(grades=grades[:1]), caused(grades=grades[1:]))
+    assert [tuple(row.values())[2:] for row in written] == [
+        ("second", "EWMA", 2_000 * USD, 12.5, 15.25, -13.0),
+        ("first", "MONTE_CARLO", 10_000 * USD, -1.0, 0.0, 2.0),
+    ]
+    assert [(row["ts"].value, row["until"].value) for row in written] == [
+        (DAY, 2 * DAY), (2 * DAY, 3 * DAY),
+    ]  # fmt: skip
+
+
 def test_row_groups_are_of_one_size_whatever_the_batches(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "ROW_GROUP", 100)
     files = ResultFiles(tmp_path, SPEC)
     for n in (30, 30, 30, 245):
         equity = np.zeros(n, EQUITY)
-        files.add(Events(NO_EVENTS, np.zeros((0, 2)), equity))
+        files.add(caused(equity=equity))
     files.finish()
     metadata = pq.read_metadata(tmp_path / "equity.parquet")
     sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
@@ -436,6 +608,8 @@ def test_run_without_orders_leaves_empty_files_with_their_columns(tmp_path):
         ("equity", EQUITIES),
         ("cash", CASH),
         ("actions", ACTIONS),
+        ("risk", RISKS),
+        ("grades", GRADES),
     ):
         table = pq.read_table(tmp_path / f"{name}.parquet")
         assert (table.num_rows, table.column_names) == (0, list(columns))

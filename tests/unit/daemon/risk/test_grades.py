@@ -10,7 +10,8 @@ from daemon.risk.backtests import conditional_coverage, independence, kupiec, tr
 from daemon.risk.grades import grade, grades_of
 from daemon.risk.losses import fissler_ziegel, tick_loss
 from daemon.risk.shortfall import acerbi_szekely
-from engine.records import GRADE, Method
+from engine.records import Method
+from engine.records_risk import GRADE
 
 
 def outcomes(n, exceeded, loss=0.021):

@@ -1,0 +1,102 @@
+"""What a summary tells of an account's risk.
+
+method, confidence, horizon, period_ns   how the limits forecast a loss; null where nothing is forecast, and so are the
+                  next three
+now               what the account may lose as it was held at the end: VaR, CVaR and stressed VaR in money units and as
+                  shares of equity, and the parts of each position in VaR and CVaR, which add up; `code` says why it
+                  cannot be computed
+outcomes          so many are what the method is judged by on the way
+model_rejected    whether the last so many reject it at the end; what that does is the configuration's
+grades            by method: forecasts held against outcomes, see daemon/risk/grades.py; empty where there was nothing to forecast
+warnings, breaches, halts, cut, denied   how often a limit's warning was reached, the limit itself; how often that halted
+                  trading, and how many orders were cut or denied; by code, of the account and its strategies
+rejections        how often the method was rejected on the way
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from daemon.risk.grades import grades_of
+from daemon.risk.log import DENIALS, Counts, RiskLog
+from engine.records import N_CODES, Code, Method
+from engine.spec import RiskLimits
+
+if TYPE_CHECKING:
+    from daemon.risk.grades import Grade
+    from engine.engine import Engine
+
+
+def risk_figures(engine: Engine, log: RiskLog) -> dict[str, dict[str, Any]]:
+    """By account; those are left out for which nothing is configured, neither limits nor forecasts."""
+    spec = engine.spec.risk
+    names = [account.name for account in engine.spec.accounts]
+    grades = grades_of(log.grades, len(names), 1.0 - spec.confidence) if spec else {}
+    return {
+        name: _figures(engine, k, log.counts[k], grades.get(k, {}))
+        for k, name in enumerate(names)
+        if spec or _limited(engine, k)
+    }
+
+
+def _figures(engine: Engine, account: int, counts: Counts, grades: Mapping[Method, Grade]) -> dict[str, Any]:
+    spec = engine.spec.risk
+    denied = engine.state.denied[account * N_CODES : (account + 1) * N_CODES]
+    return {
+        "method": method_name(spec.method) if spec else None,
+        "confidence": spec.confidence if spec else None,
+        "horizon": spec.horizon if spec else None,
+        "period_ns": spec.period_ns if spec else None,
+        "outcomes": spec.grading.outcomes if spec else None,
+        "now": measured(engine, engine.spec.accounts[account].name) if spec else None,
+        "model_rejected": bool(engine.state.portfolios[account].rejected) if spec else None,
+        "grades": {method_name(method): grade.as_dict() for method, grade in grades.items()},
+        "warnings": _by_name(counts.warnings),
+        "breaches": _by_name(counts.breaches),
+        "halts": _by_name(counts.halts),
+        "cut": _by_name(counts.cuts),
+        "denied": {code.name: int(denied[code]) for code in DENIALS if denied[code]},
+        "rejections": counts.rejections,
+    }
+
+
+def measured(engine: Engine, portfolio: str) -> dict[str, Any]:
+    """What an account, or a strategy by its name in the engine, may lose as it is held now, by the limits' method."""
+    found = engine.measure(portfolio)
+    measures = {"var": found.var, "cvar": found.cvar, "stressed_var": found.stressed_var}
+    told: dict[str, Any] = {"equity_micros": int(found.equity)}
+    for name, value in measures.items():
+        told[f"{name}_micros"] = _number(value)
+        told[name] = _number(value / found.equity) if found.equity > 0 else None
+    told["code"] = None if found.code == Code.NONE else Code(found.code).name
+    told["parts"] = [
+        {
+            "instrument": instrument,
+            "value_micros": _number(value),
+            "var_micros": _number(var),
+            "cvar_micros": _number(cvar),
+        }
+        for instrument, value, var, cvar in found.parts
+    ]
+    return told
+
+
+def method_name(method: Method) -> str:
+    """As the configuration writes it."""
+    return Method(method).name.lower()
+
+
+def _limited(engine: Engine, account: int) -> bool:
+    given: list[RiskLimits] = [engine.spec.accounts[account].limits.risk]
+    given += [s.limits for s in engine.spec.strategies if s.account == engine.spec.accounts[account].name]
+    return any(limits != RiskLimits() for limits in given)
+
+
+def _by_name(counts: Mapping[Code, int]) -> dict[str, int]:
+    return {code.name: counts[code] for code in sorted(counts)}
+
+
+def _number(value: float) -> float | None:
+    return float(value) + 0.0 if math.isfinite(value) else None  # -0.0 is nothing
