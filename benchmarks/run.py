@@ -17,7 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import compare, data, ours, processes, resting, training, venvs
+from benchmarks import compare, data, ours, processes, resting, risk, training, venvs
 
 BARS, TICKS = 1_000_000, 5_000_000
 CASES = {"bars": BARS, "ticks": TICKS, "multi": BARS}
@@ -57,13 +57,13 @@ def main(arguments: list[str] | None = None) -> int:
     asked.add_argument("--memory", action="store_true", help="also replay 100 million ticks from Parquet")
     asked.add_argument(
         "--only",
-        choices=[*CASES, "actors", "process", "resting", "training"],
+        choices=[*CASES, "actors", "process", "resting", "risk", "training"],
         action="append",
         help="just these",
     )
     given = asked.parse_args(arguments)
     rounds = 3 if given.quick else given.rounds
-    only = given.only or [*CASES, "actors", "process", "resting", "training"]
+    only = given.only or [*CASES, "actors", "process", "resting", "risk", "training"]
     console = Console(width=160)
     folder = venvs.HOME / "data"
     figures: list[Figure] = []
@@ -93,6 +93,8 @@ def main(arguments: list[str] | None = None) -> int:
         figures += processes.figures(rounds, folder)
     if "resting" in only:
         figures += resting.figures(rounds, folder)
+    if "risk" in only:
+        figures += risk.figures(rounds, folder)
     if "training" in only:
         figures += training.figures(rounds)
     if given.memory:

@@ -304,6 +304,7 @@ def _instruments(spec: EngineSpec, series: Any) -> tuple[Any, Any]:
         row.fill_at_touch = given.fill_at_touch
         row.day_offset = given.day_offset_ns
         row.currency = currencies.index(given.currency)
+        row.place = sum(i.currency == given.currency for i in spec.instruments[:k])
         row.high_trigger = np.inf
         row.ts = NO_TIME
         row.first_order = row.last_order = NONE

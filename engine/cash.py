@@ -57,6 +57,7 @@ def deposit(s: State, account_index: int, amount: int) -> int:
             _deposit_to(portfolio, worth_of(s, p), amount)
     account.equity = equity + amount
     account.cash += amount
+    account.moves += 1
     account.deposits += amount
     tell_cash(s, account_index, code, amount).notional = equity
     return 1
@@ -115,6 +116,7 @@ def _pay(s: State, account_index: int, code: int, amount: Any) -> None:
     account = s.accounts[account_index]
     if amount != 0 and amount != NO_MONEY and abs(account.cash) < ROOM and abs(account.interest) < ROOM:
         account.cash += amount
+        account.moves += 1
         account.interest += amount
         tell_cash(s, account_index, code, amount)
 
@@ -124,6 +126,7 @@ def pay_slot(s: State, slot: Any, code: int, amount: Any) -> Any:
     """Pay a slot's account for what it holds, or charge it, and say so; the event."""
     account = s.accounts[slot.account]
     account.cash += amount
+    account.moves += 1
     e = tell_cash(s, slot.account, code, amount)
     e.strategy = slot.strategy
     e.instrument = slot.instrument

@@ -165,14 +165,17 @@ def _close_some(s: State, holding: Any, lots: int) -> bool:
 
 
 @jit
-def guard_accounts(s: State) -> None:
-    """A mark may break a limit of an account or a strategy: then its trading state switches at this row."""
+def guard_accounts(s: State, k: int) -> None:
+    """A mark may break a limit of an account or a strategy: then its trading state switches at this row.
+
+    k: the instrument whose mark it is; NONE: of any.
+    """
     for a in range(len(s.accounts)):
         if s.accounts[a].leverage > 0.0:
             call_margin(s, a)
     for p in range(len(s.portfolios)):
         if s.portfolios[p].watched:
-            code = watch(s, p)
+            code = watch(s, p, k)
             if code != Code.NONE:
                 _halt(s, p, code)
 

@@ -141,6 +141,7 @@ def book_fill(s: State, slot: Any, side: int, lots: int, notional: int, fee: int
     slot.realized += realized
     slot.fees += fee
     account.cash -= side * notional + fee
+    account.moves += 1
     account.realized += realized
     account.fees += fee
     account.fills += 1
@@ -157,3 +158,4 @@ def set_lots(s: State, slot: Any, lots: Any) -> None:
     if s.accounts[slot.account].guarded:
         s.instruments[slot.instrument].guards += int(lots != 0) - int(slot.lots != 0)
     slot.lots = lots
+    s.accounts[slot.account].moves += 1

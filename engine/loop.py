@@ -23,6 +23,8 @@ goes on there. No decision of the loop depends on where a batch begins or ends.
 
 from __future__ import annotations
 
+import numpy as np
+
 from engine.actions import take_action
 from engine.bars import (
     close_cut_bars,
@@ -48,6 +50,7 @@ from engine.records import (
     KIND_MASK,
     N_METHODS,
     NEVER,
+    NONE,
     BarKind,
     Call,
     Outcome,
@@ -215,7 +218,7 @@ def _quiet_end(s: State, t: Ticks, k: int, first: int, n: int) -> int:
 def _take_no_price(s: State, kind: int, k: int, price: float, size: float) -> None:
     """Carry out a row that is no price."""
     if take_action(s, kind, k, price, size):
-        guard_accounts(s)  # a delisting is a loss that no row of the instrument will show
+        guard_accounts(s, np.int64(NONE))  # a delisting is a loss that no row of the instrument will show
     else:
         s.clock[0].bad_rows += 1
 
@@ -331,6 +334,7 @@ def advance(s: State, t: Ticks) -> int:
                     c.row = i + 1
                     continue
                 instrument = s.instruments[t.instrument[i]]
+                instrument.was = instrument.price
                 price = t.price[i]
                 if price <= instrument.low_trigger or price >= instrument.high_trigger:
                     if _short_of_room(s):
@@ -368,7 +372,7 @@ def advance(s: State, t: Ticks) -> int:
             if _short_of_room(s):
                 return Outcome.ROOM
             s.instruments[t.instrument[i]].fill_guard = 0
-            guard_accounts(s)
+            guard_accounts(s, t.instrument[i])
             c.cursor = 0
             c.phase = Phase.TICKS
         elif c.phase == Phase.CUT:

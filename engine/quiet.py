@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from engine.jit import inline, jit
+from engine.jit import jit
 from engine.ledger import amount_of
-from engine.records import DAY, N_LIMITS, NONE, Level, Limit, State
-from engine.watch import worth_of
+from engine.records import DAY, N_LIMITS, Level, Limit, State
+from engine.watch import lots_in, worth_of
 
 _ROUNDING = 2.0  # money units, by which the sum of rounded values may be off; and of a value,
 _SHARE = 1e-12  # what its floats may
@@ -59,33 +59,19 @@ def _narrow(s: State, p: int, k: int, instrument: Any) -> bool:
             high = min(high, beyond)
         else:
             return False
-    worth = float(worth_of(s, p))
+    price = instrument.was
+    worth = float(portfolio.worth)
+    if portfolio.moves != s.accounts[portfolio.account].moves:
+        price = instrument.price
+        worth = float(worth_of(s, p))
     unit = amount_of(instrument, abs(lots), 1.0)
-    margin = _ROUNDING + _SHARE * (abs(worth) + unit * instrument.price)
+    margin = _ROUNDING + _SHARE * (abs(worth) + unit * price)
     down = (worth - low - margin) / unit
     up = (high - worth - margin) / unit
     if not (down > 0.0 and up > 0.0):
         return False
     if lots < 0:
         down, up = up, down
-    instrument.low_guard = max(instrument.low_guard, instrument.price - down)
-    instrument.high_guard = min(instrument.high_guard, instrument.price + up)
+    instrument.low_guard = max(instrument.low_guard, price - down)
+    instrument.high_guard = min(instrument.high_guard, price + up)
     return True
-
-
-@inline
-def lots_in(s: State, p: int, k: int) -> Any:
-    """The lots of instrument k in a portfolio."""
-    portfolio = s.portfolios[p]
-    lots = np.int64(0)
-    if portfolio.strategy == NONE:
-        account = s.accounts[portfolio.account]
-        for h in range(account.first_holding, account.first_holding + account.n_holdings):
-            if s.holdings[h].instrument == k:
-                lots = s.holdings[h].lots
-    else:
-        strategy = s.strategies[portfolio.strategy]
-        for i in range(strategy.first_slot, strategy.first_slot + strategy.n_slots):
-            if s.slots[i].instrument == k:
-                lots = s.slots[i].lots
-    return lots

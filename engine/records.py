@@ -373,6 +373,7 @@ INSTRUMENT = record(
     day_offset="i8",  # a trading day begins this long after midnight UTC
     price="f8",  # last price; 0 before the first
     ts="i8",  # engine time of the last price
+    was="f8",  # the last price before the row at which the loop stands
     low_trigger="f8",  # only a price at or below this,
     high_trigger="f8",  # or at or above this, can concern a resting order
     low_guard="f8",  # where it is guarded: only a price at or below this,
@@ -401,6 +402,7 @@ INSTRUMENT = record(
     slippage="i8",
     fill_at_touch="i8",
     currency="i8",
+    place="i8",  # among the instruments of its currency, as accounts hold them
 )
 
 SERIES = record(  # the bars of one instrument at one timeframe
@@ -509,6 +511,7 @@ ACCOUNT = record(
     max_drawdown="f8",
     orders="i8",
     fills="i8",
+    moves="i8",  # counts changes of its cash and of what it holds
     scale="f8",
     max_order_notional="i8",
     max_position="f8",  # units of any instrument

@@ -43,7 +43,7 @@ def worth_of(s: State, p: int) -> int:
 def begin_afresh(s: State, p: int) -> None:
     """Drawdown and daily loss of a portfolio start from what it is worth now, and what it stands at is taken anew."""
     portfolio = s.portfolios[p]
-    portfolio.worth = worth_of(s, p)
+    _take_worth(s, p, np.int64(NONE))
     portfolio.peak = portfolio.worth
     portfolio.day_worth = portfolio.worth
     for limit in range(N_LIMITS):
@@ -53,11 +53,49 @@ def begin_afresh(s: State, p: int) -> None:
     s.gauges[p].slack = 0.0
 
 
+@inline
+def lots_in(s: State, p: int, k: int) -> Any:
+    """The lots of instrument k in a portfolio, whose account trades it or not."""
+    portfolio = s.portfolios[p]
+    account = s.accounts[portfolio.account]
+    instrument = s.instruments[k]
+    if instrument.currency != account.currency:
+        return np.int64(0)
+    if portfolio.strategy == NONE:
+        return s.holdings[account.first_holding + instrument.place].lots
+    lots = np.int64(0)
+    strategy = s.strategies[portfolio.strategy]
+    for i in range(strategy.first_slot, strategy.first_slot + strategy.n_slots):
+        if s.slots[i].instrument == k:
+            lots = s.slots[i].lots
+    return lots
+
+
+@inline
+def _take_worth(s: State, p: int, k: int) -> None:
+    """Bring what a portfolio is worth to now. k: the instrument whose price alone has moved since; NONE: any may have.
+
+    Each value is a whole number of money units, so that a difference is as exact as a sum.
+    """
+    portfolio = s.portfolios[p]
+    moves = s.accounts[portfolio.account].moves
+    if k != NONE and portfolio.moves == moves:
+        instrument = s.instruments[k]
+        lots = lots_in(s, p, k)
+        if lots != 0:
+            now = value_of(instrument, lots, instrument.price)
+            portfolio.worth += now - value_of(instrument, lots, instrument.was)
+    else:
+        portfolio.worth = worth_of(s, p)
+        portfolio.moves = moves
+
+
 @jit
-def watch(s: State, p: int) -> int:
+def watch(s: State, p: int, k: int) -> int:
     """Take what a portfolio is worth and, where a limit on it halts, what it may lose.
 
-    NONE, or the code of a limit that was broken just now and says: halt.
+    k: the instrument whose price alone has moved since it was last done; NONE: any may have. NONE, or the code of a limit
+    that was broken just now and says: halt.
     """
     c = s.clock[0]
     portfolio = s.portfolios[p]
@@ -65,7 +103,7 @@ def watch(s: State, p: int) -> int:
     if day != portfolio.day:
         portfolio.day = day
         portfolio.day_worth = portfolio.worth  # as it was at the last mark of the day before
-    portfolio.worth = worth_of(s, p)
+    _take_worth(s, p, k)
     portfolio.peak = max(portfolio.peak, portfolio.worth)
     code = _lost(s, p, Limit.DRAWDOWN.value, portfolio.peak)
     other = _lost(s, p, Limit.DAILY_LOSS.value, portfolio.day_worth)

@@ -71,7 +71,7 @@ def test_equity_of_each_sample_is_cash_and_holdings_at_the_last_prices(world: Wo
         accounts = range(len(world.spec.accounts))
         for i in range(len(events.events) + 1):
             if i:
-                books.take(Events(events.events[i - 1 : i], events.observations, events.equity))
+                books.take(events._replace(events=events.events[i - 1 : i]))
             now = -1 if i == 0 else int(events.events[i - 1]["ts"])
             told.append((now, [books.cash[a] for a in accounts], [books.held(a) for a in accounts]))
         for sample in events.equity:

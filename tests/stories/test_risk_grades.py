@@ -23,7 +23,7 @@ BUY, SELL = Side.BUY, Side.SELL
 
 def graded(*methods: Method, lots: int = 50, **given: Any) -> Engine:
     """An engine that holds so many lots from the day before on, without limits."""
-    engine = market(grading=GradingSpec(methods), **given)
+    engine = market(**{"grading": GradingSpec(methods), **given})
     hold(engine, lots)
     assert not len(day(engine, 100.0).grades)  # the first forecast
     return engine
@@ -152,6 +152,13 @@ def test_tightened_limit_that_halts_does_so_when_the_model_is_rejected() -> None
         (EventKind.STATE, Code.VAR),
     ]
     assert engine.state.accounts[0].state == TradingState.HALTED
+
+
+def test_model_that_is_too_cautious_is_not_rejected() -> None:
+    # none of seven: Kupiec's ratio is -14 ln 0.75 = 4.03, as significant as too many, but nothing to tighten a limit for
+    engine = graded(grading=GradingSpec(outcomes=7))
+    for d in range(1, 8):
+        assert not levels(read(day(engine, 100.0 * 1.01**d)))
 
 
 def test_too_few_outcomes_reject_nothing() -> None:

@@ -95,7 +95,9 @@ def test_drawdown_of_a_strategy_is_of_what_it_would_have_made_of_the_account_alo
     assert ask(engine, BUY, 1, slot=1)["code"] == Code.NONE
 
 
-def test_strategy_that_breaks_its_limit_in_a_halted_account_is_still_halted_when_the_account_is_reset() -> None:
+def test_strategy_that_breaks_its_limit_in_a_halted_account_is_still_halted_when_the_account_is_reset() -> (
+    None
+):
     # the account is halted at 97 and what s holds goes on falling; the operator resets the account only
     for prices in ((97.0, 90.0), (90.0,)):
         engine = market(limits=drawdown(0.015), strategies={"s": drawdown(0.05), "t": NONE})
@@ -126,6 +128,17 @@ def test_order_that_shrinks_its_strategys_position_passes_its_limit_but_not_the_
         hold(engine, -60, slot=1)  # 35 sold: 70
         row(engine, 150.0)  # s: 25 x 150 x 4 % = 150; account: equity 10,000 - 1,750 = 8,250, and 105 of 83
         assert ask(engine, SELL, 10, slot=0)["code"] == code
+
+
+def test_hedge_that_a_strategy_takes_off_passes_its_own_limit_though_it_raises_the_var() -> None:
+    # s: 40 lots of A and 20 of B, which moves against it: 80 of a limit of 101. Without the hedge it is 160
+    engine = market({"A": RETURNS, "B": tuple(-r for r in RETURNS)}, strategies={"s": var(0.0101), "t": NONE})
+    hold(engine, 20, slot=1)  # s, B: 40, by itself
+    hold(engine, 40, slot=0)
+    hold(engine, -50, slot=3)  # t, B: so that the sale is no exit of the account
+    assert ask(engine, BUY, 11, slot=0)["code"] == Code.VAR
+    assert ask(engine, SELL, 21, slot=1)["code"] == Code.VAR  # it flips
+    assert ask(engine, SELL, 20, slot=1)["code"] == Code.NONE
 
 
 def test_strategys_limit_that_flattens_closes_what_it_holds_and_nothing_else() -> None:
