@@ -50,6 +50,9 @@ def risk_arrays(
         scenarios = np.zeros(0)
     histories = _zeros(n_instruments, types.histories)
     histories["first_row"] = NONE
+    if spec.risk and risk[0].stress:  # the shocks are known from the start
+        stress = scenarios[int(risk[0].stressed) :].reshape(n_instruments, int(risk[0].stress))
+        histories["stress_largest"] = np.abs(stress).max(axis=1)
 
     given = [a.limits.risk for a in spec.accounts] + [s.limits for s in spec.strategies]
     portfolios = _zeros(len(given), types.portfolios)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from engine.jit import jit
+from engine.jit import inline, jit
 from engine.measures import measure
 from engine.records import State
 from engine.scenarios import is_known
@@ -18,10 +18,32 @@ MOST = 6  # intervals whose corners are tried
 
 
 @jit
-def worst_corner(s: State, p: int, n: int) -> tuple[float, float]:
-    """VaR and CVaR, each the largest of all corners; the profits at the low ends lie in the first n places of `trial`."""
+def measure_rows(s: State, method: int, horizon: int, n: int, longest: int) -> tuple[float, float]:
+    """VaR and CVaR of the profits in `trial`: of the n newest, which all positions have, or of the `longest`, if that is more.
+
+    In rows that a young instrument lacks it makes nothing. So neither does a new one hide what the others went through,
+    nor do they hide what it does to them.
+    """
     r = s.risk[0]
-    var, cvar = measure(r, r.method, r.horizon, s.trial, 0, n, s.tail)
+    var, cvar = measure(r, method, horizon, s.trial, 0, n, s.tail)
+    if longest > n:
+        one, other = measure(r, method, horizon, s.trial, 0, longest, s.tail)
+        var = larger(var, one)
+        cvar = larger(cvar, other)
+    return var, cvar
+
+
+@inline
+def larger(one: float, other: float) -> float:
+    """The larger of two; NaN where one of them is."""
+    return other if not other <= one and not math.isnan(one) else one
+
+
+@jit
+def worst_corner(s: State, p: int, n: int, longest: int) -> tuple[float, float]:
+    """VaR and CVaR, each the largest of all corners; `trial` holds the profits at the low ends, as `measure_rows` takes them."""
+    r = s.risk[0]
+    var, cvar = measure_rows(s, r.method, r.horizon, n, longest)
     m = _widest(s, p)
     for corner in range(1, 1 << m):
         # from one corner to the next of a Gray code a single interval changes its end
@@ -33,15 +55,13 @@ def worst_corner(s: State, p: int, n: int) -> tuple[float, float]:
         position = s.positions[s.members[which]]
         change = position.high - position.low if gray & changed != 0 else position.low - position.high
         x = r.sample + position.instrument * r.width
-        for j in range(n):
+        for j in range(longest):
             s.trial[j] += change * s.scenarios[x + j]
-        one, other = measure(r, r.method, r.horizon, s.trial, 0, n, s.tail)
-        if not one <= var and not math.isnan(var):  # what is no number stays
-            var = one
-        if not other <= cvar and not math.isnan(cvar):
-            cvar = other
+        one, other = measure_rows(s, r.method, r.horizon, n, longest)
+        var = larger(var, one)
+        cvar = larger(cvar, other)
     if m == MOST:
-        more_var, more_cvar = _add_rest(s, p, n)
+        more_var, more_cvar = _add_rest(s, p, n, longest)
         var += more_var
         cvar += more_cvar
     return var, cvar
@@ -76,7 +96,7 @@ def _width(s: State, place: int) -> float:
 
 
 @jit
-def _add_rest(s: State, p: int, n: int) -> tuple[float, float]:
+def _add_rest(s: State, p: int, n: int, longest: int) -> tuple[float, float]:
     """What the intervals that are none of the widest may add, each by itself."""
     r = s.risk[0]
     portfolio = s.portfolios[p]
@@ -91,21 +111,21 @@ def _add_rest(s: State, p: int, n: int) -> tuple[float, float]:
         for j in range(MOST):
             tried = tried or s.members[j] == i
         if not tried:
-            one, other = reach(s, position.instrument, n)
+            one, other = reach(s, position.instrument, n, longest)
             var += one * width
             cvar += other * width
     return var, cvar
 
 
 @jit
-def reach(s: State, k: int, n: int) -> tuple[float, float]:
+def reach(s: State, k: int, n: int, longest: int) -> tuple[float, float]:
     """The most by which one more unit of money in instrument k, held or sold short, changes VaR and CVaR."""
     r = s.risk[0]
     x = r.sample + k * r.width
-    for j in range(n):
+    for j in range(longest):
         s.trial[j] = s.scenarios[x + j]
-    var, cvar = measure(r, r.method, r.horizon, s.trial, 0, n, s.tail)
-    for j in range(n):
+    var, cvar = measure_rows(s, r.method, r.horizon, n, longest)
+    for j in range(longest):
         s.trial[j] = -s.trial[j]
-    one, other = measure(r, r.method, r.horizon, s.trial, 0, n, s.tail)
+    one, other = measure_rows(s, r.method, r.horizon, n, longest)
     return max(abs(var), abs(one)), max(abs(cvar), abs(other))

@@ -364,6 +364,8 @@ class Engine:
 
         The row is `operator_row`'s: who keeps a tape puts the same there.
         """
+        if self.now == NO_TIME:
+            raise EngineError("an operator's row before the first row: there is no time yet")
         if not NONE <= reason < len(self.spec.reasons):
             raise EngineError(f"there is no reason {reason}; the spec has {len(self.spec.reasons)}")
         return self.process(operator_row(self.now, self.portfolio_index[portfolio], action, reason))

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from engine.corners import measure_rows
 from engine.events import blank_event
 from engine.jit import inline, jit
 from engine.ledger import amount_of, equity_of
-from engine.measures import measure
 from engine.records import N_METHODS, NONE, Code, EventKind, Method, State
 from engine.scenarios import is_known
 
@@ -29,17 +29,22 @@ def matrix_of(r: Any, method: int) -> tuple[int, int]:
 
 
 @jit
-def shared_rows(s: State, p: int) -> int:
-    """How many rows all that a portfolio holds has in common; 0 where it holds nothing, NONE where something is unknown."""
+def shared_rows(s: State, p: int) -> tuple[int, int]:
+    """How many rows all that a portfolio holds share, and how many the one has that has the most.
+
+    The first is 0 where it holds nothing, and NONE where something is unknown.
+    """
     portfolio = s.portfolios[p]
     n = 0
+    longest = 0
     for i in range(portfolio.first_position, portfolio.first_position + portfolio.n_positions):
         if held_lots(s, p, i) != 0:
             history = s.histories[s.positions[i].instrument]
             if not is_known(s.risk[0], history):
-                return NONE
+                return NONE, 0
             n = min(n, history.rows) if n > 0 else history.rows
-    return int(n)
+            longest = max(longest, history.rows)
+    return n, longest
 
 
 @inline
@@ -50,10 +55,10 @@ def held_lots(s: State, p: int, i: int) -> Any:
 
 
 @jit
-def held_profits(s: State, p: int, method: int, rows: int) -> int:
-    """Write what a portfolio makes, as it is held, in each scenario of a method into `trial`; how many scenarios.
+def held_profits(s: State, p: int, method: int, rows: int) -> None:
+    """Write what a portfolio makes, as it is held, in each scenario of a method into `trial`.
 
-    rows: that all known positions share. Unknown ones are left out.
+    rows: how many, unless they are draws. Positions that are unknown are left out.
     """
     r = s.risk[0]
     portfolio = s.portfolios[p]
@@ -69,7 +74,6 @@ def held_profits(s: State, p: int, method: int, rows: int) -> int:
             x = first + k * width
             for j in range(n):
                 s.trial[j] += value * s.scenarios[x + j]
-    return n
 
 
 @jit
@@ -151,7 +155,7 @@ def forecast_losses(s: State) -> None:
     for a in range(len(s.accounts)):
         portfolio = s.portfolios[a]
         equity = equity_of(s, s.accounts[a])
-        rows = shared_rows(s, a)
+        rows, longest = shared_rows(s, a)
         if rows <= 0 or equity <= 0:
             continue
         portfolio.frozen = 1
@@ -168,6 +172,7 @@ def forecast_losses(s: State) -> None:
             forecast.made = 0
             if r.graded & (1 << method) == 0 or (method == Method.MONTE_CARLO and r.singular):
                 continue
-            n = held_profits(s, a, method, rows)
-            forecast.at_risk, forecast.shortfall = measure(r, method, 1, s.trial, 0, n, s.tail)
+            held_profits(s, a, method, longest)
+            n, most = (r.draws, r.draws) if method == Method.MONTE_CARLO else (rows, longest)
+            forecast.at_risk, forecast.shortfall = measure_rows(s, method, 1, n, most)
             forecast.made = int(math.isfinite(forecast.at_risk) and math.isfinite(forecast.shortfall))

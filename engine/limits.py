@@ -34,7 +34,7 @@ from engine.scenarios import is_known
 
 _STEPS = 20_000  # sizes that are tried before an order is denied
 _GRID = 256  # sizes of Cornish-Fisher, whose steps nothing bounds
-_LESS = 1.0 - 1e-12  # by so much an order has to lower what is beyond a limit
+_LESS = 1.0 - 1e-12  # by so much an order has to lower what is beyond a limit; and what rounding may add
 
 
 @inline
@@ -103,42 +103,46 @@ def measured(gauge: Any, limit: int) -> float:
 def take_gauge(s: State, p: int, k: int, value: float, known: Any) -> int:
     """Measure all that is limited of a portfolio whose positions were marked, with `value` more of instrument k.
 
-    NONE, or why that cannot be done.
+    NONE, or why that cannot be done. What is only warned of denies nothing: then it is NaN, and no more.
     """
-    first = p * N_LIMITS
+    var = s.limits[p * N_LIMITS + Limit.VAR]
+    cvar = s.limits[p * N_LIMITS + Limit.CVAR]
+    stressed = s.limits[p * N_LIMITS + Limit.STRESSED_VAR]
     gauge = s.gauges[p]
-    if _is_set(s.limits[first + Limit.VAR]) or _is_set(s.limits[first + Limit.CVAR]):
+    why = Code.NONE.value
+    if max(var.bound, var.warning, cvar.bound, cvar.warning) > 0.0:
         code = is_measurable(s, p, s.risk[0].method)
         if value != 0.0 and not known and s.risk[0].prior == 0.0:
             code = why_unknown(s.risk[0], s.histories[k])
+        if code == Code.NONE:
+            gauge_loss(s, p, k, value, known)
+            if not math.isfinite(gauge.at_risk) or not math.isfinite(gauge.shortfall):
+                code = Code.NOT_FINITE.value
         if code != Code.NONE:
-            return code
-        gauge_loss(s, p, k, value, known)
-        if not math.isfinite(gauge.at_risk) or not math.isfinite(gauge.shortfall):
-            return Code.NOT_FINITE.value
-    if _is_set(s.limits[first + Limit.STRESSED_VAR]):
+            gauge.at_risk = math.nan
+            gauge.shortfall = math.nan
+            if max(var.bound, cvar.bound) > 0.0:
+                why = code
+    if max(stressed.bound, stressed.warning) > 0.0:
         code = gauge_stress(s, p, k, value)
+        if code == Code.NONE and not math.isfinite(gauge.stressed):
+            code = Code.NOT_FINITE.value
         if code != Code.NONE:
-            return code
-        if not math.isfinite(gauge.stressed):
-            return Code.NOT_FINITE.value
-    return Code.NONE.value
-
-
-@inline
-def _is_set(limit: Any) -> bool:
-    return bool(limit.bound > 0.0 or limit.warning > 0.0)
+            gauge.stressed = math.nan
+            if stressed.bound > 0.0:
+                why = code
+    return why
 
 
 @jit
-def check_losses(s: State, order: Any, own: Any, least: Any) -> int:
+def check_losses(s: State, order: Any, leaves: Any, own: Any, least: Any) -> int:
     """Hold an order against what its account, and its strategy, may lose; NONE, or a code. It may cut the order's lots.
 
-    own: 1 where the order closes what its strategy holds: then only the account's limits count. least: lots that an order
-    must have at least.
+    leaves: 1 where it closes what its account holds: then the account's limits do not count. own: 1 where it closes what
+    its strategy holds: then the strategy's do not. least: lots that an order must have at least.
     """
     mine = strategy_portfolio(s, s.slots[order.slot].strategy)
-    p = order.account if s.portfolios[order.account].statistical else NONE
+    p = order.account if not leaves and s.portfolios[order.account].statistical else NONE
     other = mine if mine != NONE and not own and s.portfolios[mine].statistical else NONE
     if p == NONE:
         p = other
@@ -178,13 +182,15 @@ def _begin(s: State, p: int) -> int:
     portfolio = s.portfolios[p]
     equity = equity_of(s, s.accounts[portfolio.account])
     code = mark_positions(s, p, np.int64(1))
+    limited = False
     for limit in range(Limit.DRAWDOWN):
         trial = s.trials[p * N_LIMITS + limit]
         bound = bound_of(s, p, limit)
         trial.bound = bound * equity if bound > 0.0 else np.inf
+        limited = limited or bound > 0.0
         if bound > 0.0 and equity <= 0 and code == Code.NONE:
             code = code_of(limit)
-    return code
+    return code if limited else Code.NONE.value
 
 
 @jit
@@ -221,7 +227,8 @@ def _beyond(s: State, p: int, order: Any, lots: Any) -> Any:
             if denies and lots == order.lots:
                 _blame(s, p, order, code_of(limit), loss, bound_of(s, p, limit))
                 return np.int64(NONE)
-            step = np.ceil((loss - trial.bound) / trial.reach) if trial.reach > 0.0 else 1.0
+            # where the loss is a multiple of what a lot reaches, the quotient may be a whole number and a bit
+            step = np.ceil((loss - trial.bound) / trial.reach * _LESS) if trial.reach > 0.0 else 1.0
             steps = max(steps, np.int64(min(max(step, 1.0), float(lots))))
     return steps
 
@@ -252,7 +259,8 @@ def _relax(s: State, p: int, order: Any) -> bool:
         var = history.largest * root
         cvar = var
     elif known:
-        var, cvar = reach(s, order.instrument, min(s.gauges[p].scenarios, history.rows))
+        shared = min(s.gauges[p].scenarios, history.rows)
+        var, cvar = reach(s, order.instrument, shared, max(s.gauges[p].longest, history.rows))
     for limit in range(Limit.DRAWDOWN):
         far = var if limit == Limit.VAR else cvar
         if limit == Limit.STRESSED_VAR:
@@ -314,3 +322,4 @@ def _warn(s: State, p: int) -> None:
             loss = measured(s.gauges[p], limit)
             if loss >= row.warning * equity:
                 set_level(s, p, limit, Level.WARNING.value, loss / equity)
+                s.gauges[p].slack = 0.0  # as it is held it may be within: the next mark sees

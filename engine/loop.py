@@ -7,7 +7,7 @@ ROW     what is due at or before the row's time happens first, moment by moment:
 DECIDE  strategies decide on the bars that closed, then timers fire, and the loop is back at ROW;
         where nothing is due any more, the row is matched against the instrument's resting orders;
 MARK    the position is marked, the bars take the row;
-GUARD   hard stops and margins look at the new price;
+GUARD   limits and margins look at the new price;
 TICKS   actors that want each tick are asked;
 CUT     where the row closed a bar of so many rows, units or so much value, equity is taken, and strategies DECIDE.
 

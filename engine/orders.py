@@ -218,6 +218,7 @@ def accept_order(s: State, place: int) -> None:
     c.live_orders += 1
     if order.reduce_only:
         s.slots[order.slot].reducing += 1
+        s.accounts[order.account].reducing += 1
     if order.tif == TimeInForce.GTD:
         wake_orders(s, order.instrument, order.expires)
     if order.held_lots > 0:
@@ -361,6 +362,7 @@ def _take_out(s: State, place: int) -> None:
     count_working(s, order, np.int64(0))
     if order.reduce_only:
         s.slots[order.slot].reducing -= 1
+        account.reducing -= 1
     if order.then_sell:
         s.strategies[s.slots[order.slot].strategy].sell_out = 1
         c.sell_out = 1

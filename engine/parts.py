@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
+from engine.corners import measure_rows
 from engine.grading import held_profits, matrix_of
 from engine.jit import jit
 from engine.measures import gradient, measure
 from engine.portfolios import gauge_stress, is_measurable, mark_positions
-from engine.records import NONE, Code, State
+from engine.records import NONE, Code, Method, State
 from engine.scenarios import is_known
 
 
@@ -18,7 +19,7 @@ from engine.scenarios import is_known
 def measure_portfolio(s: State, p: int, method: int) -> int:
     """Measure a portfolio as it is held by a method, over the limits' horizon; NONE, or why that cannot be done.
 
-    Into its gauge, in money units; each position's part into `var` and `cvar`: the measure's derivative by the position
+    Into its gauge, in money units, its stressed VaR NaN where that cannot be said; each position's part into `var` and `cvar`: the measure's derivative by the position
     times the position (Euler), which add up to the measure. Observes only: nothing that is state changes.
     """
     r = s.risk[0]
@@ -27,36 +28,51 @@ def measure_portfolio(s: State, p: int, method: int) -> int:
     code = mark_positions(s, p, np.int64(0))
     if code == Code.NONE:
         code = is_measurable(s, p, method)
-    if code == Code.NONE and portfolio.stress_pnl != NONE:
-        code = gauge_stress(s, p, 0, 0.0)
-    rows = gauge.scenarios
-    prior = gauge.prior
-    gauge.at_risk = 0.0
-    gauge.shortfall = 0.0
     if code != Code.NONE:
         return code
-    n = held_profits(s, p, method, rows)
-    gauge.at_risk, gauge.shortfall = measure(r, method, r.horizon, s.trial, 0, n, s.tail)
+    if portfolio.stress_pnl == NONE or gauge_stress(s, p, 0, 0.0) != Code.NONE:
+        gauge.stressed = math.nan
+    n = gauge.scenarios
+    longest = max(n, gauge.longest)
+    held_profits(s, p, method, longest)
+    if method == Method.MONTE_CARLO:
+        n = r.draws
+        longest = n
+    gauge.at_risk, gauge.shortfall = measure_rows(s, method, r.horizon, n, longest)
     if not math.isfinite(gauge.at_risk) or not math.isfinite(gauge.shortfall):
         return Code.NOT_FINITE.value
-    gradient(r, method, r.horizon, s.trial, 0, n, s.tail, s.var_weights, s.cvar_weights)
+    for which in range(2):
+        _take_parts(s, p, method, which, n, longest)
     root = math.sqrt(r.horizon)
-    gauge.at_risk += prior * r.z * root
-    gauge.shortfall += prior * r.es * root
+    gauge.at_risk += gauge.prior * r.z * root
+    gauge.shortfall += gauge.prior * r.es * root
+    return Code.NONE.value
+
+
+@jit
+def _take_parts(s: State, p: int, method: int, which: int, n: int, longest: int) -> None:
+    """Write each position's part of VaR (0) or CVaR (1), whose profits lie in `trial`; of the rows that it is measured on."""
+    r = s.risk[0]
+    portfolio = s.portfolios[p]
+    root = math.sqrt(r.horizon)
+    if longest > n:
+        var, cvar = measure(r, method, r.horizon, s.trial, 0, n, s.tail)
+        n = longest if (var, cvar)[which] < (s.gauges[p].at_risk, s.gauges[p].shortfall)[which] else n
+    gradient(r, method, r.horizon, s.trial, 0, n, s.tail, s.var_weights, s.cvar_weights)
     first, width = matrix_of(r, method)
     for i in range(portfolio.first_position, portfolio.first_position + portfolio.n_positions):
         position = s.positions[i]
         k = position.instrument
-        position.at_risk = 0.0
-        position.shortfall = 0.0
+        part = 0.0
         if is_known(r, s.histories[k]):
             x = first + k * width
             for j in range(n):
-                position.at_risk += s.var_weights[j] * s.scenarios[x + j]
-                position.shortfall += s.cvar_weights[j] * s.scenarios[x + j]
-            position.at_risk *= position.low
-            position.shortfall *= position.low
+                weight = s.var_weights[j] if which == 0 else s.cvar_weights[j]
+                part += weight * s.scenarios[x + j]
+            part *= position.low
         else:
-            position.at_risk = abs(position.low) * r.prior * r.z * root
-            position.shortfall = abs(position.low) * r.prior * r.es * root
-    return Code.NONE.value
+            part = abs(position.low) * r.prior * (r.z if which == 0 else r.es) * root
+        if which == 0:
+            position.at_risk = part
+        else:
+            position.shortfall = part

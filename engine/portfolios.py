@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.corners import worst_corner
+from engine.corners import measure_rows, worst_corner
 from engine.jit import inline, jit
 from engine.ledger import amount_of
 from engine.measures import is_tail, tail_of
@@ -37,12 +37,14 @@ def mark_positions(s: State, p: int, working: Any) -> int:
     portfolio = s.portfolios[p]
     gauge = s.gauges[p]
     gauge.scenarios = r.window
+    gauge.longest = 0
     gauge.unknown = Code.NONE.value
     gauge.prior = 0.0
     stale = s.accounts[portfolio.account].max_stale_ns
     code = Code.NONE.value
     first = portfolio.first_position
     changed_blocks = 0
+    _count_closing(s, portfolio, working)
     for begin in range(first, first + portfolio.n_positions, BLOCK):
         changed = False
         for i in range(begin, min(begin + BLOCK, first + portfolio.n_positions)):
@@ -55,6 +57,8 @@ def mark_positions(s: State, p: int, working: Any) -> int:
                 slot = s.slots[position.place]
                 low_lots = slot.lots - slot.working_sell * working
                 high_lots = slot.lots + slot.working_buy * working
+            low_lots -= position.closes_long
+            high_lots += position.closes_short
             low = 0.0
             high = 0.0
             if low_lots != 0 or high_lots != 0:
@@ -67,6 +71,7 @@ def mark_positions(s: State, p: int, working: Any) -> int:
                 history = s.histories[position.instrument]
                 if is_known(r, history):
                     gauge.scenarios = min(gauge.scenarios, history.rows)
+                    gauge.longest = max(gauge.longest, history.rows)
                 else:
                     gauge.prior += max(abs(low), abs(high)) * r.prior
                     gauge.unknown = why_unknown(r, history)
@@ -85,9 +90,38 @@ def mark_positions(s: State, p: int, working: Any) -> int:
 
 
 @inline
+def _count_closing(s: State, portfolio: Any, working: Any) -> None:
+    """Count, position by position, the lots that live reduce-only orders may close.
+
+    A strategy's close what it holds and no more, however many they are; what else works may have closed some of it. Where
+    an account is both long and short in an instrument, they may close the one, the other, or both.
+    """
+    first = portfolio.first_position
+    for i in range(first, first + portfolio.n_positions):
+        s.positions[i].closes_long = 0
+        s.positions[i].closes_short = 0
+    account = s.accounts[portfolio.account]
+    if not working or account.reducing == 0:
+        return
+    for i in range(len(s.slots)):
+        slot = s.slots[i]
+        if slot.account != portfolio.account or slot.reducing == 0:
+            continue
+        place = slot.holding - account.first_holding
+        if portfolio.strategy != NONE:
+            if slot.strategy != portfolio.strategy:
+                continue
+            place = i - s.strategies[portfolio.strategy].first_slot
+        position = s.positions[first + place]
+        position.closes_long += max(slot.lots - slot.working_sell, np.int64(0))
+        position.closes_short += max(-slot.lots - slot.working_buy, np.int64(0))
+
+
+@inline
 def why_unknown(r: Any, history: Any) -> int:
-    """The code of an instrument whose returns are not known: too few, or none that moved."""
-    return Code.HISTORY.value if history.rows < r.least else Code.SINGULAR.value
+    """The code of an instrument whose returns are not known: too few, too few that moved, or none at all that did."""
+    never = history.rows >= r.least and history.moved == 0
+    return Code.SINGULAR.value if never else Code.HISTORY.value
 
 
 @jit
@@ -173,26 +207,29 @@ def gauge_loss(s: State, p: int, k: int, value: float, known: Any) -> None:
     r = s.risk[0]
     portfolio = s.portfolios[p]
     gauge = s.gauges[p]
-    n = r.draws if r.method == Method.MONTE_CARLO else gauge.scenarios
+    n = gauge.scenarios
+    longest = gauge.longest
+    if value != 0.0 and known:
+        n = min(n, s.histories[k].rows)
+        longest = max(longest, s.histories[k].rows)
+    longest = max(n, longest)
+    if r.method == Method.MONTE_CARLO:
+        n = r.draws
+        longest = n
     prior = gauge.prior
     if value != 0.0 and not known:
         prior += _prior_change(s, p, k, value)
     if value != 0.0 and known:
-        if r.method != Method.MONTE_CARLO:
-            n = min(n, s.histories[k].rows)
         x = r.sample + k * r.width
-        for j in range(n):
+        for j in range(longest):
             s.trial[j] = s.pnl[portfolio.pnl + j] + value * s.scenarios[x + j]
     else:
-        for j in range(n):
+        for j in range(longest):
             s.trial[j] = s.pnl[portfolio.pnl + j]
     if is_tail(r.method):
-        var, cvar = tail_of(s.trial, 0, n, r.tail, s.tail)
-        root = math.sqrt(r.horizon)
-        gauge.at_risk = var * root
-        gauge.shortfall = cvar * root
+        gauge.at_risk, gauge.shortfall = measure_rows(s, r.method, r.horizon, n, longest)
     else:
-        gauge.at_risk, gauge.shortfall = worst_corner(s, p, n)
+        gauge.at_risk, gauge.shortfall = worst_corner(s, p, n, longest)
     if prior > 0.0:
         root = math.sqrt(r.horizon)
         gauge.at_risk += prior * r.z * root

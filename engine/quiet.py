@@ -41,8 +41,7 @@ def _narrow(s: State, p: int, k: int, instrument: Any) -> bool:
     if portfolio.statistical == 2 or portfolio.day != s.clock[0].now // DAY:
         return False
     lots = lots_in(s, p, k)
-    if lots == 0:
-        return True
+    same = portfolio.moves == s.accounts[portfolio.account].moves
     low = -np.inf
     high = float(portfolio.peak)
     for limit in (Limit.DRAWDOWN.value, Limit.DAILY_LOSS.value):
@@ -59,9 +58,11 @@ def _narrow(s: State, p: int, k: int, instrument: Any) -> bool:
             high = min(high, beyond)
         else:
             return False
+    if lots == 0:  # nothing of the row concerns it, but it may have something to tell
+        return bool(same or worth_of(s, p) == portfolio.worth)
     price = instrument.was
     worth = float(portfolio.worth)
-    if portfolio.moves != s.accounts[portfolio.account].moves:
+    if not same:
         price = instrument.price
         worth = float(worth_of(s, p))
     unit = amount_of(instrument, abs(lots), 1.0)

@@ -41,14 +41,12 @@ RISK = record(  # one record, or none: how losses are forecast, and the risk clo
     prior="f8",  # volatility a period of what has too short a history; 0: nothing is measured then
     tighten="f8",  # the limits' factor while the model is rejected
     critical="f8",  # of the likelihood ratio at which it is
-    tight="i8",  # 1: it tightens
     raw="i8",  # where the matrices begin in `scenarios`: instrument by instrument, newest first
     filtered="i8",  # NONE where there is none
     drawn="i8",
     stressed="i8",
     sample="i8",  # of those, the one that limits are measured on
     singular="i8",  # 1: the last covariance had no factor
-    members="i8",  # instruments that the last draws are of
 )
 
 HISTORY = record(  # of an instrument: what the risk clock knows of it
@@ -58,7 +56,6 @@ HISTORY = record(  # of an instrument: what the risk clock knows of it
     moved="i8",  # of these, those that are not 0
     first_row="i8",  # the row of the clock that was its first return; NONE
     variance="f8",  # exponentially weighted: the forecast for the next period
-    member="i8",  # 1: there are draws of it
     largest="f8",  # the largest absolute return of the matrix that limits are measured on,
     stress_largest="f8",  # and of stress
 )
@@ -96,7 +93,8 @@ PORTFOLIO = record(  # an account, or one strategy's part of it: accounts come f
 )
 
 GAUGE = record(  # of a portfolio: what was last measured, in money units, and of what
-    scenarios="i8",  # that all known positions share
+    scenarios="i8",  # rows that all known positions share,
+    longest="i8",  # and of the one that has the most
     unknown="i8",  # the code of why something that it holds is not known; NONE
     slack="f8",  # as it was held: how far it was from where its level changes,
     equity="i8",  # and the equity then
@@ -111,6 +109,8 @@ POSITION = record(  # an instrument of a portfolio, as money that it may be wort
     instrument="i8",
     low="f8",
     high="f8",
+    closes_long="i8",  # lots that reduce-only orders may sell beyond what else works,
+    closes_short="i8",  # and buy
     held="f8",  # what it was worth when the portfolio was last measured as it is held
     at_risk="f8",  # its parts of the portfolio's last VaR and CVaR
     shortfall="f8",

@@ -117,7 +117,7 @@ def _verdict(s: State, order: Any, closing: Any) -> int:
         order.lots = sellable
         order.code = Code.SHORT
     leaving = closing or order.reduce_only or is_exit(holding, order.side, order.lots)
-    closes_own = leaving or is_exit(slot, order.side, order.lots)
+    closes_own = closing or order.reduce_only or is_exit(slot, order.side, order.lots)
     order.measure = 0.0
     order.bound = 0.0
     mine = strategy_portfolio(s, slot.strategy)
@@ -142,7 +142,7 @@ def _verdict(s: State, order: Any, closing: Any) -> int:
         order.exit = 2 if closing else 1
         if own and order.lots > sellable:
             return Code.SHORT.value
-        return Code.NONE.value
+        return Code.NONE.value if closes_own else check_losses(s, order, np.int64(1), np.int64(0), 1)
     if c.live_orders >= c.most_orders:
         return Code.BUFFER.value
     if order.lots < instrument.min_lots or order.lots > instrument.max_lots:
@@ -156,7 +156,7 @@ def _verdict(s: State, order: Any, closing: Any) -> int:
         return Code.ORDER_RATE.value
     code = _limits(s, account, slot, holding, instrument, order).value
     if code == Code.NONE:
-        code = check_losses(s, order, closes_own, max(instrument.min_lots, 1))
+        code = check_losses(s, order, np.int64(0), closes_own, max(instrument.min_lots, 1))
     if code == Code.NONE:
         if order.side == Side.BUY and account.leverage == 0.0:
             order.reserved = reserve_for(order, instrument, order.lots)

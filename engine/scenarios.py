@@ -23,8 +23,8 @@ from engine.sessions import open_between, sessions_left
 
 @inline
 def is_known(r: Any, history: Any) -> bool:
-    """Whether an instrument's returns say what it may lose: enough of them, not all 0."""
-    return bool(history.rows >= r.least and history.moved > 0)
+    """Whether an instrument's returns say what it may lose: enough of them, and of these half at least are not 0."""
+    return bool(history.rows >= r.least and 2 * history.moved >= r.least)
 
 
 @jit
@@ -153,12 +153,10 @@ def _draw_anew(s: State, r: Any) -> None:
     n = r.window
     for k in range(len(s.instruments)):
         history = s.histories[k]
-        history.member = int(is_known(r, history) and not s.instruments[k].delisted)
-        if history.member:
+        if is_known(r, history) and not s.instruments[k].delisted:
             s.members[m] = k
             m += 1
             n = min(n, history.rows)
-    r.members = m
     r.singular = 0
     if m == 0:
         return

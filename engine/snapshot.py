@@ -26,7 +26,17 @@ _SCRATCH = (
 _LINKS = (
     "next", "previous", "book_next", "book_previous", "book_child", "partner", "parent", "children",
 )  # fmt: skip
-_DERIVED = ("first_order", "last_order", "near", "last_near", "below", "above", "low_guard", "high_guard", "was")
+_DERIVED = (
+    "first_order",
+    "last_order",
+    "near",
+    "last_near",
+    "below",
+    "above",
+    "low_guard",
+    "high_guard",
+    "was",
+)
 # what is empty between two batches, scratch space, or the specification's alone
 NOT_KEPT = (
     "weights", "sessions", "wish", "terms", "taken", "observation", "activations", "events", "equity", "grades",

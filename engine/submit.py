@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from engine.book import is_stop
-from engine.costs import reserve_for
 from engine.due import take_terms
 from engine.events import report, wake_orders
 from engine.groups import link_child, link_pair
@@ -61,14 +60,14 @@ def submit_pair(s: State, slot_index: int) -> int:
     first_id = one.id
     code = judge(s, one, np.int64(0))
     other_code = judge(s, other, np.int64(0))
+    while code == Code.NONE and other_code == Code.NONE and one.lots != other.lots:
+        # of an order that hedges, a smaller size may not pass where a larger one did: judged anew
+        lots = min(one.lots, other.lots)
+        one.lots = lots
+        other.lots = lots
+        code = judge(s, one, np.int64(0))
+        other_code = judge(s, other, np.int64(0))
     if code == Code.NONE and other_code == Code.NONE:
-        if one.lots != other.lots:
-            one.lots = min(one.lots, other.lots)
-            other.lots = one.lots
-            if one.reserved > 0:
-                one.reserved = reserve_for(one, s.instruments[one.instrument], one.lots)
-            if other.reserved > 0:
-                other.reserved = reserve_for(other, s.instruments[other.instrument], one.lots)
         account = s.accounts[one.account]
         count_order(s, account)
         count_order(s, account)

@@ -160,8 +160,10 @@ def watch_losses(s: State, p: int) -> int:
     gauge = s.gauges[p]
     equity = equity_of(s, s.accounts[portfolio.account])
     gauge.slack = 0.0
-    if mark_positions(s, p, np.int64(0)) != Code.NONE or equity <= 0:
+    if mark_positions(s, p, np.int64(0)) != Code.NONE:
         return code
+    if equity <= 0:
+        return _all_beyond(s, p)
     if take_gauge(s, p, 0, 0.0, np.int64(1)) != Code.NONE:
         return code
     slack = np.inf
@@ -169,7 +171,7 @@ def watch_losses(s: State, p: int) -> int:
         row = s.limits[p * N_LIMITS + limit]
         loss = measured(gauge, limit)
         bound = bound_of(s, p, limit)
-        if row.bound > 0.0 or row.warning > 0.0:
+        if (row.bound > 0.0 or row.warning > 0.0) and not math.isnan(loss):
             other = _stand(s, p, limit, level_of(loss / equity, row.warning, bound), loss / equity)
             if code == Code.NONE:
                 code = other
@@ -178,6 +180,22 @@ def watch_losses(s: State, p: int) -> int:
     gauge.equity = equity
     for i in range(portfolio.first_position, portfolio.first_position + portfolio.n_positions):
         s.positions[i].held = s.positions[i].low
+    return code
+
+
+@jit
+def _all_beyond(s: State, p: int) -> int:
+    """Without equity anything that may be lost is beyond every share of it; the code of a limit broken just now that halts."""
+    portfolio = s.portfolios[p]
+    held = False
+    for i in range(portfolio.first_position, portfolio.first_position + portfolio.n_positions):
+        held = held or s.positions[i].low != 0.0
+    code = Code.NONE.value
+    for limit in range(Limit.DRAWDOWN):
+        if held and s.limits[p * N_LIMITS + limit].bound > 0.0:
+            other = _stand(s, p, limit, Level.BEYOND.value, 0.0)
+            if code == Code.NONE:
+                code = other
     return code
 
 

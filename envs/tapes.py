@@ -17,7 +17,7 @@ from engine.build import begin_clocks, build, no_ticks
 from engine.features import parse_feature
 from engine.kernel import kernel
 from engine.models import Array
-from engine.records import NEVER, NO_TIME, Outcome, RowKind, State, Ticks
+from engine.records import N_METHODS, NEVER, NO_TIME, Outcome, RowKind, State, Ticks
 from engine.spec import accrues
 from engine.table import TABLE_LENGTH, fill_table, fill_ticks
 from envs.errors import TaskError
@@ -140,6 +140,7 @@ def lane_state(state: State, events: int) -> State:
         orders=orders,
         events=records(events, types.events),
         equity=records(8, types.equity),
+        grades=records(2 * N_METHODS, types.grades),
         observations=np.zeros(events * len(state.observation)),
         calls=records(events, types.calls),
     )
@@ -160,7 +161,9 @@ class _Machine:
         self._kernel = kernel()
         self._table = np.zeros(TABLE_LENGTH, np.int64)
         # a field's view is set some ten times as fast as an attribute of a record
-        self._counts = [state.clock[f"n_{name}"] for name in ("events", "equity", "grades", "observations", "calls")]
+        self._counts = [
+            state.clock[f"n_{name}"] for name in ("events", "equity", "grades", "observations", "calls")
+        ]
         fill_table(self._table, state, no_ticks())
 
     def bind(self, rows: Ticks) -> Any:

@@ -34,7 +34,7 @@ def check_structure(engine: Engine) -> None:
     )
     assert c.due == min(c.series_due, c.order_due, c.timer_due, c.accrual_due, c.risk_due)
     for k, instrument in enumerate(s.instruments):
-        holders = [h for h in s.holdings if h.instrument == k and h.lots and s.accounts[h.account].guarded]
+        holders = [i for i in s.slots if i.instrument == k and i.lots and s.accounts[i.account].guarded]
         assert instrument.guards == len(holders)
         assert instrument.rivals == sum(slot.instrument == k and slot.rival_side != 0 for slot in s.slots)
 

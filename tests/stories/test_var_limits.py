@@ -246,14 +246,16 @@ def test_prior_is_added_to_the_rest_without_any_offset() -> None:
         assert ask(engine, side, 49, slot=1)["code"] == Code.NONE
 
 
-def test_younger_instrument_shortens_the_window_of_portfolios_that_hold_it() -> None:
-    # B has four returns: A and B are measured over the newest four rows. A's are -2, 3, -6, 1 %, B's -1, 1, -3, 2 %.
-    # 20 lots of each, by row: -60, 80, -180, 60. One of four lies beyond the VaR, the second largest loss: 60.
+def test_younger_instrument_is_measured_over_its_own_rows_and_over_all_the_larger_counts() -> None:
+    # B has four returns: A and B share the newest four rows. A's are -2, 3, -6, 1 %, B's -1, 1, -3, 2 %.
+    # 20 lots of each, by row: -60, 80, -180, 60. One of four lies beyond the VaR, the second largest loss: 60. Over all
+    # eight rows, of which B lacks four, two lie beyond: A's -4 % of an older row are the third largest loss, 80, and the
+    # two worst of a mean of less than 180
     engine = market({"A": RETURNS, "B": (0.02, -0.03, 0.01, -0.01)}, limited(var=0.5))
     hold(engine, 20)
     assert loss(engine).var == pytest.approx(80.0)  # 20 lots at 4
     hold(engine, 20, slot=1)
-    assert loss(engine).var == pytest.approx(60.0)
+    assert loss(engine).var == pytest.approx(80.0)
     assert loss(engine).cvar == pytest.approx(180.0)
 
 
@@ -325,10 +327,24 @@ def test_window_of_fewer_than_twenty_days_cannot_be_computed() -> None:
     assert ask(engine, BUY, 1)["code"] == Code.HISTORY
 
 
-def test_instrument_that_came_after_a_window_counts_with_the_prior() -> None:
+def test_window_of_fewer_than_twenty_days_counts_with_the_prior_alone() -> None:
+    window = WindowSpec("crisis", 2 * DAY, 21 * DAY)  # 19 rows, six of -5 %
+    engine = market(
+        (*CRISIS, *RETURNS),
+        limited(stressed_var=0.5),
+        windows=(window,),
+        prior_volatility=0.03,
+        engine={"trade_from": 21 * DAY},
+    )
+    hold(engine, 50)
+    assert loss(engine).stressed_var == pytest.approx(50 * 2.02346925)
+
+
+@pytest.mark.parametrize("days", [RETURNS, (*CRISIS[10:], *RETURNS), (*CRISIS[1:], *RETURNS)])
+def test_instrument_that_came_after_a_window_began_counts_with_the_prior(days: tuple[float, ...]) -> None:
     window = WindowSpec("crisis", 1 * DAY, 21 * DAY)
     engine = market(
-        {"A": (*CRISIS, *RETURNS), "B": RETURNS},
+        {"A": (*CRISIS, *RETURNS), "B": days},
         limited(stressed_var=0.0251),
         windows=(window,),
         prior_volatility=0.03,
