@@ -149,9 +149,10 @@ def market(config: Market) -> Iterator[Finding]:
     if config.warmup and not config.start:
         yield ("warmup",), "counts back from start, which is not given; give start, or remove warmup"
     yield from _data(config)
-    from daemon.config.risk_checks import stress
+    from daemon.config import risk_checks
 
-    yield from stress(config)
+    yield from risk_checks.period(config)
+    yield from risk_checks.stress(config)
 
 
 def backtest(config: BacktestConfig) -> Iterator[Finding]:

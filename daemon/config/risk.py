@@ -133,6 +133,11 @@ class RiskConfig(Model):
         return tuple(dict.fromkeys((self.method, *self.grading.methods)))
 
 
+def least_scenarios(confidence: float) -> int:
+    """The number of scenarios of which one lies beyond the quantile: 100 at 0.99."""
+    return ceil((1 - 1e-9) / (1 - confidence))  # of which 1 / (1 - 0.99) is a little less
+
+
 def _stress(given: Stress) -> Iterator[checks.Finding]:
     """A stretch of history or shocks, not both."""
     window = given.begin is not None or given.to is not None
@@ -158,8 +163,7 @@ def _together(given: RiskConfig) -> Iterator[checks.Finding]:
             ("min_history",),
             f"is {given.min_history}, more than the window of {given.window} holds; choose a longer window, or less",
         )
-    tail = 1 - given.confidence
-    least = ceil(1 / tail - 1e-9)  # of so many, one lies beyond the quantile
+    least = least_scenarios(given.confidence)
     for method in given.graded:
         if method in _OF_PAST and given.min_history < least:
             problem = f"is {given.min_history}: at a confidence of {given.confidence:g}, {method} finds no quantile in"

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from daemon.config.limits import STATISTICAL
+from daemon.config.types import format_duration
 
 if TYPE_CHECKING:
     from daemon.config.accounts import Account
@@ -26,6 +27,16 @@ def stress(config: Market) -> Iterator[Finding]:
     """Stress is of instruments that there are, and of the past."""
     for i, given in enumerate(config.risk.stress if config.risk else ()):
         yield from ((("risk", "stress", i, *keys), message) for keys, message in _stress(config, given))
+
+
+def period(config: Market) -> Iterator[Finding]:
+    """A period holds whole bars: of a part of one only the open is known, and returns would be of anything but a period."""
+    for data in config.data:
+        if config.risk and data.bar and config.risk.period % data.bar:
+            bar = format_duration(data.bar)
+            told = f"is {format_duration(config.risk.period)}, and ends within bars of {data.instrument}, which last {bar}"
+            yield ("risk", "period"), f"{told}; write {bar}, or a multiple of it"
+            return
 
 
 def accounts(config: BacktestConfig) -> Iterator[Finding]:

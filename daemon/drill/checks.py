@@ -50,7 +50,8 @@ class Verdict:
     """What the gate said to an order."""
 
     code: Code
-    asked: int
+    lot: float  # units
+    asked: int  # lots
     lots: int  # 0: denied
     measure: float  # shares of equity: of a limit on risk
     bound: float
@@ -67,10 +68,13 @@ class Verdict:
 
     def __str__(self) -> str:
         if self.passed:
-            return f"{self.asked:,} passed"
-        done = f"cut to {self.lots:,} of {self.asked:,}" if self.lots else "denied"
+            return f"{self._units(self.asked)} passed"
+        done = f"cut to {self._units(self.lots)} of {self._units(self.asked)}" if self.lots else "denied"
         why = f", {self.measure:.2%} against {self.bound:.2%}" if self.bound else ""
         return f"{done}: {self.code.name}{why}"
+
+    def _units(self, lots: int) -> str:
+        return f"{lots * self.lot:,.15g}"
 
 
 @dataclass

@@ -227,6 +227,7 @@ class Desk:
         denied = first["status"] == Status.DENIED
         return Verdict(
             Code(int(first["code"])),
+            self.instrument.lot_size,
             lots,
             0 if denied else int(first["lots"]),
             float(first["measure"]),

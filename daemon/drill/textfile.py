@@ -22,7 +22,7 @@ _MEANT = {escape: char for char, escape in _ESCAPES.items()}
 
 
 class TextfileError(Exception):
-    """The file holds something else than the outcomes of drills."""
+    """The file holds something else than the outcomes of drills, or there cannot be one."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,14 @@ class Outcome:
 def read_outcomes(path: Path) -> dict[str, Outcome]:
     """Outcomes by the name of the configuration; none where there is no file yet.
 
-    Raises TextfileError where a line is none of ours, and OSError.
+    Raises TextfileError where a line is none of ours, or no file can be there, and OSError.
     """
+    if not path.parent.is_dir():
+        raise TextfileError(
+            f"{path}: there is no folder {path.parent}; make it, or name another file with --metrics"
+        )
+    if path.is_dir():
+        raise TextfileError(f"{path}: is a folder; name a file in it with --metrics, such as drill.prom")
     if not path.exists():
         return {}
     found: dict[str, dict[str, float]] = {}

@@ -11,18 +11,21 @@ grades            by method: forecasts held against outcomes, see daemon/risk/gr
 warnings, breaches, halts, cut, denied   how often a limit's warning was reached, the limit itself; how often that halted
                   trading, and how many orders were cut or denied; by code, of the account and its strategies
 rejections        how often the method was rejected on the way
+halted            what does not trade freely at the end: strategy (null: all of the account), its state, the code of what
+                  switched it, and since when; accounts of which this is true are told of in any case
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from daemon.risk.grades import grades_of
-from daemon.risk.log import DENIALS, Counts, RiskLog
-from engine.records import N_CODES, Code, Method
+from daemon.risk.log import DENIALS, Counts, Halt, RiskLog
+from engine.records import N_CODES, NONE, Code, Method
 from engine.spec import RiskLimits
+from strategies.errors import iso_utc
 
 if TYPE_CHECKING:
     from daemon.risk.grades import Grade
@@ -35,13 +38,16 @@ def risk_figures(engine: Engine, log: RiskLog) -> dict[str, dict[str, Any]]:
     names = [account.name for account in engine.spec.accounts]
     grades = grades_of(log.grades, len(names), 1.0 - spec.confidence) if spec else {}
     return {
-        name: _figures(engine, k, log.counts[k], grades.get(k, {}))
+        name: _figures(engine, k, log.counts[k], grades.get(k, {}), halts)
         for k, name in enumerate(names)
-        if spec or _limited(engine, k)
+        for halts in [[halt for halt in log.halts if halt.account == k]]
+        if spec or halts or _limited(engine, k)
     }
 
 
-def _figures(engine: Engine, account: int, counts: Counts, grades: Mapping[Method, Grade]) -> dict[str, Any]:
+def _figures(
+    engine: Engine, account: int, counts: Counts, grades: Mapping[Method, Grade], halts: Sequence[Halt]
+) -> dict[str, Any]:
     spec = engine.spec.risk
     denied = engine.state.denied[account * N_CODES : (account + 1) * N_CODES]
     return {
@@ -59,6 +65,17 @@ def _figures(engine: Engine, account: int, counts: Counts, grades: Mapping[Metho
         "cut": _by_name(counts.cuts),
         "denied": {code.name: int(denied[code]) for code in DENIALS if denied[code]},
         "rejections": counts.rejections,
+        "halted": [_halted(engine, halt) for halt in halts],
+    }
+
+
+def _halted(engine: Engine, halt: Halt) -> dict[str, Any]:
+    own = None if halt.strategy == NONE else engine.spec.strategies[halt.strategy]
+    return {
+        "strategy": own.name.removeprefix(f"{own.account}/") if own else None,
+        "state": halt.state.name,
+        "code": halt.code.name,
+        "since": iso_utc(halt.ts),
     }
 
 

@@ -33,11 +33,23 @@ class Counts:
     rejections: int = 0  # of the account's model
 
 
+@dataclass(frozen=True)
+class Halt:
+    """A trading state other than ACTIVE, of an account or, where strategy is not NONE, of that strategy."""
+
+    account: int
+    strategy: int
+    state: TradingState
+    code: Code  # why
+    ts: int  # since when
+
+
 class RiskLog:
     """Gathers what the figures on risk need. Grades are kept whole: one record a period, account and method."""
 
     def __init__(self, accounts: int) -> None:
         self.counts = tuple(Counts() for _ in range(accounts))
+        self._halts: dict[tuple[int, int], Halt] = {}
         self._levels: dict[tuple[int, int, int], int] = {}  # (account, strategy, code) -> where it stands
         self._grades = [np.zeros(0, GRADE)]
         self._newest = 0  # id of the last order seen
@@ -47,6 +59,11 @@ class RiskLog:
         """(n,) GRADE, in the order in which outcomes were known."""
         return np.concatenate(self._grades)
 
+    @property
+    def halts(self) -> list[Halt]:
+        """What does not trade freely now: accounts and strategies, each account before its strategies."""
+        return [halt for _, halt in sorted(self._halts.items()) if halt.state != TradingState.ACTIVE]
+
     def add(self, out: Events) -> None:
         """Take in what a batch caused."""
         if len(out.grades):
@@ -54,10 +71,18 @@ class RiskLog:
         kind = out.events["kind"]
         for event in out.events[kind == EventKind.RISK]:
             self._reached(event)
-        for event in out.events[(kind == EventKind.STATE) & (out.events["lots"] == TradingState.HALTED)]:
-            if event["code"] in LIMITS:
-                self.counts[event["account"]].halts[Code(event["code"])] += 1
+        for event in out.events[kind == EventKind.STATE]:
+            self._switched(event)
         self._cut(out.events[kind == EventKind.ORDER])
+
+    def _switched(self, event: Any) -> None:
+        account, strategy, code = int(event["account"]), int(event["strategy"]), Code(event["code"])
+        state, ts = TradingState(int(event["lots"])), int(event["ts"])
+        before = self._halts.get((account, strategy))
+        if before is None or before.state != state:  # a margin call switches nothing
+            self._halts[account, strategy] = Halt(account, strategy, state, code, ts)
+        if state == TradingState.HALTED and code in LIMITS:
+            self.counts[account].halts[code] += 1
 
     def _reached(self, event: Any) -> None:
         counts, code, level = self.counts[event["account"]], Code(event["code"]), int(event["lots"])

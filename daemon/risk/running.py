@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from daemon.backtest import Processed, open_tape, replay
 from daemon.bus import Bus, Overflow
-from daemon.risk.figures import risk_figures
+from daemon.config.risk import least_scenarios
+from daemon.risk.figures import method_name, risk_figures
 from daemon.risk.log import RiskLog
 from engine.engine import Engine
 from engine.records import Method
-from engine.spec import EngineSpec, RiskSpec
+from engine.spec import RiskSpec
+from engine.spec_risk import TAIL_METHODS
 
 if TYPE_CHECKING:
     from daemon.config.loader import Loaded
@@ -44,7 +47,10 @@ async def grade_methods(
         tell(warning)
     tape = open_tape(config)
     compiled.prepare(tell)
-    engine = Engine(with_all_methods(spec, config.seed), actors)
+    risk = with_all_methods(spec.risk, config.seed)
+    for left_out in _left_out(risk):
+        tell(left_out)
+    engine = Engine(replace(spec, risk=risk), actors)
     log = RiskLog(len(spec.accounts))
 
     async def take(batch: Processed) -> None:
@@ -71,10 +77,34 @@ async def grade_methods(
     }
 
 
-def with_all_methods(spec: EngineSpec, seed: int) -> EngineSpec:
-    """The engine of a backtest with every method graded: as it forecasts, or where it does not, by the defaults."""
-    risk = spec.risk or RiskSpec(seed=seed)
-    return replace(spec, risk=replace(risk, grading=replace(risk.grading, methods=tuple(Method))))
+def with_all_methods(given: RiskSpec | None, seed: int) -> RiskSpec:
+    """The forecasts of a backtest with every method graded; where it has none, those of the defaults.
+
+    Without those that look for a quantile among fewer scenarios than it takes: they would be graded for what nobody can ask
+    them.
+    """
+    risk = given or RiskSpec(seed=seed)
+    least = least_scenarios(risk.confidence)
+    able = tuple(method for method in Method if _scenarios(risk, method) >= least)
+    return replace(risk, grading=replace(risk.grading, methods=able))
+
+
+def _scenarios(risk: RiskSpec, method: Method) -> float:
+    """The fewest among which a method looks for its quantile; infinitely many where it takes a distribution's."""
+    if method == Method.MONTE_CARLO:
+        return risk.draws
+    return risk.min_history if method in TAIL_METHODS else inf
+
+
+def _left_out(risk: RiskSpec) -> Iterator[str]:
+    """In words, which methods are not graded, and what would change that."""
+    for method in Method:
+        if method not in risk.grading.methods:
+            key = "draws" if method == Method.MONTE_CARLO else "min_history"
+            yield (
+                f"{method_name(method)} is left out: at a confidence of {risk.confidence:g} it takes "
+                f"risk.{key}: {least_scenarios(risk.confidence)}, and it is {_scenarios(risk, method):g}"
+            )
 
 
 def best(grades: dict[str, dict[str, Any]]) -> dict[str, str | None]:

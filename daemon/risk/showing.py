@@ -63,11 +63,15 @@ _COLOURS = {
 
 
 def risk_lines(figures: Mapping[str, Any]) -> Iterator[str]:
-    """At most two lines on an account's risk, from the `risk` of its summary: what it may lose, and what limits did."""
+    """At most three lines on an account's risk, from the `risk` of its summary: what it may lose, what limits did, and
+    what stands still at the end.
+    """
     if told := "; ".join(filter(None, (_now(figures), _standing(figures)))):
         yield told
     if counted := "; ".join(_counted(figures)):
         yield f"limits on risk: {counted}"
+    if halted := "; ".join(map(_halted, figures["halted"])):
+        yield f"at the end {halted}"
 
 
 def print_graded(graded: Mapping[str, Any]) -> None:
@@ -195,6 +199,12 @@ def _counted(figures: Mapping[str, Any]) -> Iterator[str]:
             f"{n:,} {what if n == 1 else PLURALS.get(what, what + 's')}" for n, what in counts if n
         )
         yield f"{code} {told}"
+
+
+def _halted(told: Mapping[str, Any]) -> str:
+    whom = f"{told['strategy']} is " if told["strategy"] else ""
+    state = told["state"].replace("_", "-")
+    return f"{whom}{state} since {told['since'][:10]}, by {told['code']}"
 
 
 def _p(test: Mapping[str, float] | None) -> str:

@@ -218,6 +218,21 @@ def test_account_that_never_held_anything_is_told_so(home):
     assert "at the end it holds nothing" in done.stdout
 
 
+def test_method_that_finds_no_quantile_is_left_out_and_told(home):
+    # of 100 returns, one lies beyond 99 %; a gaussian quantile takes none of them
+    done = papertape(home, "risk", "risk.yaml", "--json", "--set", "risk={method: gaussian, min_history: 99}")
+    assert list(json.loads(done.stdout)["accounts"]["hold"]["grades"]) == [
+        "gaussian",
+        "cornish_fisher",
+        "ewma",
+        "monte_carlo",
+    ]
+    told = "is left out: at a confidence of 0.99 it takes risk.min_history: 100, and it is 99"
+    assert f"historical {told}" in done.stderr
+    assert f"filtered {told}" in done.stderr
+    assert done.stderr.count("left out") == 2
+
+
 def test_history_that_is_too_short_is_told_with_what_it_takes(home):
     # 101 days to 11 April have 100 returns, of which the forecast of that day is made; a day later it has an outcome
     done = papertape(home, "risk", "plain.yaml", "--set", "end=2001-04-12")

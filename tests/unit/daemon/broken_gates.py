@@ -105,8 +105,8 @@ def late(watch: Any) -> Any:
     """The halt of a mark comes at the next one."""
     waiting: dict[int, int] = {}
 
-    def later(s: Any, p: int) -> int:
-        code, waiting[p] = waiting.get(p, 0), watch(s, p)
+    def later(s: Any, p: int, *rest: Any) -> int:
+        code, waiting[p] = waiting.get(p, 0), watch(s, p, *rest)
         return code
 
     return later

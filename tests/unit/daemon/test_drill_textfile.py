@@ -79,6 +79,13 @@ def test_file_of_something_else_is_refused_and_left_as_it_is(file: Path) -> None
     assert file.read_text().endswith("node_load1 0.21\n")
 
 
+def test_place_where_no_file_can_be_is_told_before_the_drill(tmp_path: Path) -> None:
+    with pytest.raises(TextfileError, match=r"there is no folder .*nowhere; make it"):
+        read_outcomes(tmp_path / "nowhere" / "drill.prom")
+    with pytest.raises(TextfileError, match="is a folder; name a file in it"):
+        read_outcomes(tmp_path)
+
+
 @pytest.mark.parametrize(
     "line", ['papertape_drill_checks{config="sma"} many', 'papertape_drill_checks{config="sma} 1', "{}"]
 )

@@ -111,6 +111,7 @@ def test_account_with_risk_has_two_lines_more_and_one_without_has_none(capsys):
         "denied": {},
         "cut": {},
         "rejections": 0,
+        "halted": [],
     }
     lines = of(capsys, risk=risk).splitlines()
     assert [line for line in lines if line.startswith("sma:")] == [

@@ -237,6 +237,8 @@ def test_what_limits_did_is_counted():
     told = risk_of(*risky(stops(drawdown=0.02)))
     # from 110 to 79.2 the 0.7 units lose 21.56 of 1007, 2.1 %
     assert (told["breaches"], told["halts"]) == ({"DRAWDOWN": 1}, {"DRAWDOWN": 1})
+    (halt,) = told["halted"]
+    assert (halt["strategy"], halt["state"], halt["code"]) == (None, "HALTED", "DRAWDOWN")
     assert (told["warnings"], told["denied"], told["cut"]) == ({}, {}, {})
 
 

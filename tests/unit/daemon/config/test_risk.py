@@ -165,7 +165,7 @@ def test_defaults_are_those_of_the_engine() -> None:
 
 def test_every_key_reaches_the_engine(file: Path) -> None:
     risk = (
-        "{method: monte_carlo, confidence: 0.975, horizon: 10, period: 4h, window: 300, min_history: 60,"
+        "{method: monte_carlo, confidence: 0.975, horizon: 10, period: 2d, window: 300, min_history: 60,"
         " short_history: {prior_volatility: 0.04}, decay: 0.97, draws: 500,"
         f" stress: [{CRISIS}, {{name: crash, shocks: {{AAPL: -1}}, others: 0.5}}, {{name: all, others: -0.2}}],"
         " grading: {methods: [ewma, gaussian], outcomes: 125, significance: 0.01, tighten: 0.5}}"
@@ -174,7 +174,7 @@ def test_every_key_reaches_the_engine(file: Path) -> None:
         method=records.Method.MONTE_CARLO,
         confidence=0.975,
         horizon=10,
-        period_ns=DAY // 6,
+        period_ns=2 * DAY,
         window=300,
         min_history=60,
         prior_volatility=0.04,
@@ -247,6 +247,7 @@ def test_risk_that_makes_no_sense_is_told_at_its_key(file: Path, risk: str, key:
         "{confidence: 0.99, min_history: 100}",  # 1 - 0.99 is a little more than 0.01, and 100 are enough all the same
         "{confidence: 0.9975, min_history: 400}",  # and 1 / (1 - 0.9975) a little more than 400
         "{confidence: 0.999, min_history: 1000, window: 1000}",
+        "{confidence: 0.9999, min_history: 10000, window: 10000}",
         "{method: gaussian, confidence: 0.999, min_history: 20}",  # which finds no quantile in them
         "{method: monte_carlo, confidence: 0.995, draws: 200, min_history: 20}",
         "{stress: [{name: a, from: 2008-09-01, to: 2008-09-21}]}",  # 20 days
@@ -255,6 +256,15 @@ def test_risk_that_makes_no_sense_is_told_at_its_key(file: Path, risk: str, key:
 )
 def test_risk_at_its_bounds_is_taken_by_the_engine_too(file: Path, risk: str) -> None:
     assert spec_of(file, f"risk={risk}", "start=2010-01-01").risk
+
+
+@pytest.mark.parametrize("period", ["1h", "36h"])
+def test_period_that_ends_within_a_bar_is_refused(file: Path, period: str) -> None:
+    message = wrong(file, f"risk={{period: {period}}}")["risk.period"]
+    assert (
+        message == f"is {period}, and ends within bars of AAPL, which last 1d; write 1d, or a multiple of it"
+    )
+    assert spec_of(file, "risk={period: 3d}").risk
 
 
 def test_stress_of_history_ends_before_trading_begins(file: Path) -> None:
@@ -274,7 +284,7 @@ def test_complete_configuration_loads_to_the_equal_one(file: Path, tmp_path: Pat
         "start=2010-01-01",
         f"{LIMITS}={{var: {{warning: 0.01, limit: 0.02, action: resize}}, drawdown: 0.2}}",
         f"{OWN}={{daily_loss: {{warning: 0.05}}}}",
-        f"risk={{period: 4h, short_history: {{prior_volatility: 0.03}}, stress: [{CRISIS}, {CRASH}]}}",
+        f"risk={{period: 2d, short_history: {{prior_volatility: 0.03}}, stress: [{CRISIS}, {CRASH}]}}",
         "accounts.0.operator=[{at: 2010-02-01, do: reset, reason: 'yes', strategy: sma_cross}]",
     ]
     config = load(file, overrides).config

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daemon.risk.log import RiskLog
+from daemon.risk.log import Halt, RiskLog
 from engine.engine import Events
 from engine.records import (
     EQUITY,
@@ -31,8 +31,11 @@ def order(order_id: int, status: Status, code: Code = Code.NONE, bound: float = 
     return {"kind": EventKind.ORDER, "order_id": order_id, "status": status, "code": code, "bound": bound}
 
 
-def state(code: Code, state: TradingState, account: int = 0) -> dict[str, Any]:
-    return {"kind": EventKind.STATE, "code": code, "lots": state, "account": account, "strategy": NONE}
+def state(
+    code: Code, state: TradingState, account: int = 0, strategy: int = NONE, ts: int = 0
+) -> dict[str, Any]:
+    whose = {"account": account, "strategy": strategy}
+    return {"kind": EventKind.STATE, "code": code, "lots": state, "ts": ts, **whose}
 
 
 def caused(events: Iterable[dict[str, Any]] = (), grades: Iterable[tuple[Any, ...]] = ()) -> Events:
@@ -81,6 +84,21 @@ def test_halt_by_a_limit_counts_and_one_by_the_operator_does_not() -> None:
         state(Code.VAR, TradingState.HALTED, account=1),
     )
     assert [dict(counts.halts) for counts in log.counts] == [{Code.DAILY_LOSS: 1}, {Code.VAR: 1}]
+
+
+def test_what_is_not_active_is_known_with_who_first_switched_it_and_when() -> None:
+    halted, active = TradingState.HALTED, TradingState.ACTIVE
+    log = log_of(
+        state(Code.VAR, halted, account=1, strategy=2, ts=1),
+        state(Code.DRAWDOWN, halted, account=1, ts=2),
+        state(Code.LIQUIDATION, halted, account=1, ts=3),  # of what is halted already
+        state(Code.OPERATOR, halted, ts=4),
+        state(Code.OPERATOR, active, ts=5),
+    )
+    assert log.halts == [
+        Halt(1, NONE, halted, Code.DRAWDOWN, 2),
+        Halt(1, 2, halted, Code.VAR, 1),
+    ]
 
 
 def test_model_that_is_rejected_is_no_breach() -> None:

@@ -61,6 +61,7 @@ def figures(**given: Any) -> dict[str, Any]:
         "denied": {},
         "cut": {},
         "rejections": 0,
+        "halted": [],
         "currency": "USD",
         "units_per_currency": 1_000_000,
         "best": {"tick_loss": None, "fissler_ziegel": None},
@@ -104,6 +105,17 @@ def test_account_without_forecasts_has_a_line_only_where_a_limit_did_something()
     assert list(risk_lines(figures(**nothing))) == []
     halted = figures(**nothing, breaches={"DRAWDOWN": 1}, halts={"DRAWDOWN": 1})
     assert list(risk_lines(halted)) == ["limits on risk: DRAWDOWN 1 breach, 1 halt"]
+
+
+def test_what_stands_still_at_the_end_has_a_line_of_its_own() -> None:
+    halted = [
+        {"strategy": None, "state": "REDUCE_ONLY", "code": "OPERATOR", "since": "2008-11-17T23:59:59.5Z"},
+        {"strategy": "tech", "state": "HALTED", "code": "DRAWDOWN", "since": "2009-01-02T00:00:00Z"},
+    ]
+    *_, line = risk_lines(figures(halted=halted))
+    assert line == (
+        "at the end REDUCE-ONLY since 2008-11-17, by OPERATOR; tech is HALTED since 2009-01-02, by DRAWDOWN"
+    )
 
 
 def test_line_tells_why_nothing_could_be_measured() -> None:
