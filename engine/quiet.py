@@ -9,7 +9,7 @@ import numpy as np
 from engine.jit import jit
 from engine.ledger import amount_of
 from engine.records import DAY, N_LIMITS, Level, Limit, State
-from engine.watch import lots_in, worth_of
+from engine.watch import BACK, lots_in, worth_of
 
 _ROUNDING = 2.0  # money units, by which the sum of rounded values may be off; and of a value,
 _SHARE = 1e-12  # what its floats may
@@ -47,15 +47,15 @@ def _narrow(s: State, p: int, k: int, instrument: Any) -> bool:
     for limit in (Limit.DRAWDOWN.value, Limit.DAILY_LOSS.value):
         row = s.limits[p * N_LIMITS + limit]
         best = float(portfolio.peak if limit == Limit.DRAWDOWN else portfolio.day_worth)
-        beyond = best - row.bound * best if row.bound > 0.0 else -np.inf  # it is, at this worth and below
-        warned = best - row.warning * best if row.warning > 0.0 else -np.inf
+        lost = row.bound * best if row.bound > 0.0 else np.inf  # it is beyond from here on,
+        warned = row.warning * best if row.warning > 0.0 else np.inf
         if row.level == Level.WITHIN:
-            low = max(low, beyond, warned)
+            low = max(low, best - lost, best - warned)
         elif row.level == Level.WARNING:
-            low = max(low, beyond)
-            high = min(high, warned)
+            low = max(low, best - lost)
+            high = min(high, best - BACK * warned)  # and back below this
         elif row.level == Level.BEYOND:
-            high = min(high, beyond)
+            high = min(high, best - BACK * lost)
         else:
             return False
     if lots == 0:  # nothing of the row concerns it, but it may have something to tell

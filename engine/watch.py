@@ -143,10 +143,24 @@ def _lost(s: State, p: int, limit: int, best: Any) -> int:
     return _stand(s, p, limit, level, lost / best if best > 0 else 0.0)
 
 
+BACK = 0.9  # a level is left where the measure is below so much of what reached it: no event at each tick about it
+
+
+@inline
+def _settled(row: Any, bound: float, level: int, share: float) -> int:
+    """The level that a limit keeps, where it stood higher and has not fallen far enough."""
+    if row.level == Level.BEYOND and bound > 0.0 and share >= BACK * bound:
+        return Level.BEYOND.value
+    if row.level > level and level == Level.WITHIN and 0.0 < BACK * row.warning <= share:
+        return Level.WARNING.value
+    return level
+
+
 @inline
 def _stand(s: State, p: int, limit: int, level: int, share: float) -> int:
     """Note a level; the limit's code, where it was broken just now and halts."""
     row = s.limits[p * N_LIMITS + limit]
+    level = _settled(row, bound_of(s, p, limit), level, share)
     broken = level == Level.BEYOND and row.level != Level.BEYOND and row.action >= LimitAction.HALT
     set_level(s, p, limit, level, share)
     return code_of(limit) if broken else Code.NONE.value
@@ -176,6 +190,7 @@ def watch_losses(s: State, p: int) -> int:
             if code == Code.NONE:
                 code = other
             slack = min(slack, abs(loss - bound * equity), abs(loss - row.warning * equity))
+            slack = min(slack, abs(loss - BACK * bound * equity), abs(loss - BACK * row.warning * equity))
     gauge.slack = slack * _SURELY
     gauge.equity = equity
     for i in range(portfolio.first_position, portfolio.first_position + portfolio.n_positions):

@@ -331,6 +331,11 @@ class Watch:
             level = Level.BEYOND if share > limit.limit else Level.WARNING
             if level == Level.WARNING and not 0.0 < limit.warning <= share:
                 level = Level.WITHIN
+            was = self.levels[p, which]  # a level is left below 0.9 of it
+            if was == Level.BEYOND and share >= 0.9 * limit.limit > 0.0:
+                level = Level.BEYOND
+            elif was > level == Level.WITHIN and 0.0 < 0.9 * limit.warning <= share:
+                level = Level.WARNING
             if level == Level.BEYOND and self.levels[p, which] != Level.BEYOND:
                 self.halted.add(p)
             desk.seen[level.name] += level != self.levels[p, which]

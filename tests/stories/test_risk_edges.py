@@ -35,7 +35,7 @@ from engine.spec import (
 )
 from tests.builders import MINUTE, make_ticks, read
 from tests.stories.desk import row
-from tests.stories.risk import ask, hold, levels, market, switches
+from tests.stories.risk import RETURNS, ask, hold, levels, market, switches
 
 BUY, SELL = Side.BUY, Side.SELL
 DENY, RESIZE, HALT = LimitAction.DENY, LimitAction.RESIZE, LimitAction.HALT
@@ -138,6 +138,37 @@ def test_halted_strategy_does_not_open_a_position_by_an_exit_of_its_account() ->
     engine.operate("t", OperatorAction.HALT)
     assert ask(engine, SELL, 50, slot=1)["code"] == Code.TRADING_STATE
     assert ask(engine, SELL, 50, slot=0)["code"] == Code.NONE
+
+
+def test_order_that_closes_anothers_position_meets_the_limit_of_the_strategy_that_it_opens_one_for() -> None:
+    # t sells what s has bought: the account is flat then, and t is short 50 lots, to which 4, 3 and 2 % up are the worst
+    # of eight days. The third worst counts: 100 of 10,000
+    engine = market(strategies={"s": RiskLimits(), "t": var(0.009)})
+    hold(engine, 50, slot=0)
+    denied = ask(engine, SELL, 50, slot=1)
+    assert (denied["code"], denied["measure"]) == (Code.VAR, pytest.approx(0.01))
+    assert ask(engine, SELL, 44, slot=1)["code"] == Code.NONE
+
+
+def test_stop_that_may_close_a_hedge_counts_as_if_it_had() -> None:
+    # A and B move alike. 40 of A against 80 of B sold short lose what 40 short lose; a stop may buy the 80 back, and then
+    # 40 of A stand alone: 160 of 10,000, and 80 of them 320
+    engine = market({"A": RETURNS, "B": RETURNS}, var(0.03))
+    hold(engine, 40)
+    hold(engine, -80, slot=1)
+    assert ask(engine, BUY, 40)["code"] == Code.NONE
+    engine.cancel(ask(engine, BUY, 1, limit=50.0)["order_id"])
+    for order in list(engine.live_orders()):
+        engine.cancel(int(engine.state.orders[order].id))
+    assert ask(engine, BUY, 80, slot=1, stop=120.0, reduce_only=True)["code"] == Code.NONE
+    denied = ask(engine, BUY, 40)
+    assert (denied["code"], denied["measure"]) == (Code.VAR, pytest.approx(0.032))
+
+
+@pytest.mark.parametrize(("returns", "code"), [((0.5, 0, 0, 0), Code.HISTORY), ((0.5, 0, 0.1, 0), Code.NONE)])
+def test_instrument_that_hardly_ever_moved_is_not_known(returns: tuple[float, ...], code: Code) -> None:
+    engine = market(returns, var(0.9))  # four returns are enough, of which two at least move
+    assert ask(engine, BUY, 1)["code"] == code
 
 
 def in_rows(engine: Engine, rows: list[Any], one_by_one: bool) -> list[tuple[int, Code, int]]:

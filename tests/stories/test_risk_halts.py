@@ -163,8 +163,20 @@ def test_drawdown_that_denies_lets_exits_pass_and_trades_again_when_it_is_made_g
     assert ask(engine, SELL, 51)["code"] == Code.DRAWDOWN
     assert ask(engine, SELL, 10)["code"] == Code.NONE
     assert filled(row(engine, 80.0, size=1e9)) == [(-1, 10, 80.0)]
-    assert levels(row(engine, 80.01)) == [(Code.DRAWDOWN, Level.WITHIN)]
+    # 40 lots are left, and 5,800 in cash: a tenth less than the limit, 9 % of 10,000, is made good at 82.5
+    assert levels(row(engine, 82.49)) == []
+    assert ask(engine, BUY, 1)["code"] == Code.DRAWDOWN
+    assert levels(row(engine, 82.51)) == [(Code.DRAWDOWN, Level.WITHIN)]
     assert ask(engine, BUY, 1)["code"] == Code.NONE
+
+
+def test_warning_is_told_once_while_the_price_moves_about_it() -> None:
+    engine = market(limits=RiskLimits(drawdown=LimitSpec(0.2, warning=0.1)))
+    hold(engine, 50)
+    told = [levels(row(engine, price)) for price in (80.0, 80.1, 79.9, 80.5, 80.0, 81.99)]
+    assert told == [[(Code.DRAWDOWN, Level.WARNING)], [], [], [], [], []]
+    assert levels(row(engine, 82.01)) == [(Code.DRAWDOWN, Level.WITHIN)]  # 9 % of 10,000 and less
+    assert levels(row(engine, 80.0)) == [(Code.DRAWDOWN, Level.WARNING)]
 
 
 def test_drawdown_that_denies_a_flat_account_ends_with_the_operators_reset() -> None:
@@ -232,7 +244,8 @@ def test_deposit_that_raises_the_equity_takes_a_breach_back_and_a_withdrawal_mak
     engine = market(limits=limit("var", 0.0201))
     hold(engine, 50)
     assert switches(pay(engine, -100.0)) == [(HALTED, Code.VAR)]  # 200 of 9,900 are 2.02 %
-    assert levels(pay(engine, 200.0)) == [(Code.VAR, Level.WITHIN)]
+    assert levels(pay(engine, 200.0)) == []  # 200 of 10,100 are 1.98 %, not yet a tenth less than 2.01 %
+    assert levels(pay(engine, 1_100.0)) == [(Code.VAR, Level.WITHIN)]  # of 11,200 they are 1.79 %
     assert states(engine) == [HALTED]  # it is told, and the operator decides
     assert not levels(operate(engine, 0, OperatorAction.RESET))
     assert states(engine) == [TradingState.ACTIVE]
