@@ -188,7 +188,10 @@ class Books:
     def _paid_for_holding(self, e: dict[str, Any], amount: int, code: Code) -> None:
         key, slot = (e["strategy"], e["instrument"]), self.slot(e)
         if code == Code.SPLIT:
-            rest, parts = self.fractions.pop(key)
+            # without a fraction, too, a unit may be over: where the value before, or after, lay just between two units
+            rest, parts = self.fractions.pop(key, (0, 1))
+            if rest == 0:
+                assert abs(amount) == 1
             side = 1 if slot.cost > 0 else -1
             told = side * (amount - e["realized"])
             cost = side * share(abs(slot.cost), rest, parts, told)

@@ -111,7 +111,7 @@ class RiskClock:
     def is_known(self, k: int) -> bool:
         """Whether its returns say what it may lose."""
         returns = self.of(k)
-        return len(returns) >= self.risk.min_history and bool(np.any(returns != 0.0))
+        return bool(2 * np.count_nonzero(returns) >= self.risk.min_history <= len(returns))
 
 
 class Loss(NamedTuple):
@@ -314,19 +314,23 @@ def shrunk(x: Floats) -> Floats:
 
 @dataclass
 class Book:
-    """A portfolio: lots that are held, signed lots that work, and what a lot is worth; by instrument."""
+    """A portfolio: lots that are held, signed lots that work, and what a lot is worth; by instrument.
+
+    closing: signed lots that reduce-only orders may close beyond what else works.
+    """
 
     held: dict[int, int]
     working: list[tuple[int, int]]
     unit: dict[int, float]
+    closing: list[tuple[int, int]] = field(default_factory=list)
 
     def between(self, k: int = -1, lots: int = 0) -> Ranges:
         """Each position's range, with so many lots of one instrument more."""
         out = {}
         for i, held in self.held.items():
             held += lots if i == k else 0
-            buys = sum(n for j, n in self.working if j == i and n > 0)
-            sells = sum(n for j, n in self.working if j == i and n < 0)
+            may = [n for j, n in (*self.working, *self.closing) if j == i]
+            buys, sells = sum(n for n in may if n > 0), sum(n for n in may if n < 0)
             out[i] = ((held + sells) * self.unit[i], (held + buys) * self.unit[i])
         return out
 
@@ -336,10 +340,11 @@ class Book:
 
     def subsets(self, k: int, lots: int) -> Iterator[Ranges]:
         """Each portfolio that there would be if some of the working orders filled, and the others did not."""
-        for chosen in product((0, 1), repeat=len(self.working)):
+        may = (*self.working, *self.closing)
+        for chosen in product((0, 1), repeat=len(may)):
             held = dict(self.held)
             held[k] += lots
-            for (i, n), fills in zip(self.working, chosen, strict=True):
+            for (i, n), fills in zip(may, chosen, strict=True):
                 held[i] += n * fills
             yield {i: (n * self.unit[i], n * self.unit[i]) for i, n in held.items()}
 

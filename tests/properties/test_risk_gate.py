@@ -152,12 +152,31 @@ class Desk:
             if not o.reduce_only and (strategy < 0 or s.slots[o.slot].strategy == strategy)
         ]
 
+    def closing(self, strategy: int) -> list[tuple[int, int]]:
+        """What reduce-only orders may close of each strategy's position: what other orders leave of it."""
+        s = self.engine.state
+        live = [s.orders[place] for place in self.engine.live_orders()]
+        found = []
+        for slot in {int(o.slot) for o in live if o.reduce_only}:
+            row = s.slots[slot]
+            side = 1 if row.lots > 0 else -1
+            works = sum(
+                int(o.lots - o.cum_lots)
+                for o in live
+                if o.slot == slot and not o.reduce_only and o.side == -side
+            )
+            left = max(abs(int(row.lots)) - works, 0)
+            if left and (strategy < 0 or row.strategy == strategy):
+                found.append((int(row.instrument), -side * left))
+        return found
+
     def equity(self) -> float:
         worth = sum(lots * self.clock.prices[k] for k, lots in self.held(-1).items())
         return float(self.engine.state.accounts[0].cash) / USD + worth
 
     def book(self, strategy: int) -> Book:
-        return Book(self.held(strategy), self.working(strategy), dict(enumerate(self.clock.prices)))
+        unit = dict(enumerate(self.clock.prices))
+        return Book(self.held(strategy), self.working(strategy), unit, self.closing(strategy))
 
     # -- verdicts -------------------------------------------------------------------------------------------------
 
