@@ -6,7 +6,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench soak setup pins clean
+.PHONY: help demo test check bench soak setup postgres pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -14,7 +14,7 @@ help: ## list the targets
 demo: .venv/.rl ## replay real prices through several strategies and train two more, offline
 	@$(BIN)/papertape demo
 
-test: check ## check, then run all tests
+test: check postgres ## check, then run all tests
 	@$(BIN)/pytest
 
 check: .venv/.test ## lint, formatting and types
@@ -30,6 +30,15 @@ soak: .venv/.test ## the long tests
 
 setup: .venv/.test ## install for development into .venv
 	@:
+
+# The store is tested on a real server. Where this is not root on Debian, those tests are skipped and say what to install.
+postgres:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v initdb >/dev/null \
+		&& ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
+		echo "Installing PostgreSQL, for the tests of the store ..."; \
+		{ apt-get update --quiet=2 && apt-get install --quiet=2 --yes --no-install-recommends postgresql; } >/dev/null \
+			|| echo "That failed; the tests of the store on PostgreSQL will be skipped." >&2; \
+	fi
 
 # .venv/.EXTRA is there when the extra is installed, as of these files. pip takes the pins from its environment, for
 # then they hold for the isolated builds too; the second name is that of newer versions of pip.

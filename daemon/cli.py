@@ -19,6 +19,7 @@ import typer
 
 from daemon.controls_cli import controls
 from daemon.data_cli import app as data_app
+from daemon.db_cli import app as db_app
 from daemon.drill_cli import drill
 from daemon.models_cli import app as models_app
 from daemon.models_cli import predict
@@ -39,6 +40,7 @@ app = typer.Typer(
 config_app = typer.Typer(help="Look at configurations.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
+app.add_typer(db_app, name="db")
 app.add_typer(models_app, name="models")
 
 Kind = Literal["backtest", "train", "arena"]
@@ -93,6 +95,7 @@ def exit_code(error: Exception) -> int | None:
     from daemon.config.errors import ConfigError
     from daemon.data.errors import DataError
     from daemon.folder import ResultFolderError
+    from daemon.store.errors import SchemaError, StoreError, StoreUseError
     from engine.spec import SpecError
     from envs.errors import CheckpointError, TaskError, TrainingError
     from envs.spans import SpanError
@@ -102,9 +105,9 @@ def exit_code(error: Exception) -> int | None:
         error, ConfigError | DataError | EmptyTapeError | SpecError | StrategyLoadError | ResultFolderError
     ):
         return WRONG_USE
-    if isinstance(error, SpanError | TaskError | CheckpointError):
+    if isinstance(error, SpanError | TaskError | CheckpointError | StoreUseError | SchemaError):
         return WRONG_USE
-    if isinstance(error, StrategyError | ObserverError | TrainingError | OSError | MemoryError):
+    if isinstance(error, StrategyError | ObserverError | TrainingError | StoreError | OSError | MemoryError):
         return FAILED
     return None
 

@@ -50,7 +50,9 @@ class Finnhub:
     per_minute: ClassVar[int] = 60  # and 30 a second: the free plan
     burst: ClassVar[int] = 20
 
-    def __init__(self, patience: Patience, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, patience: Patience, environ: Mapping[str, str] = os.environ, url: str | None = None
+    ) -> None:
         try:
             import finnhub
             import requests
@@ -62,6 +64,8 @@ class Finnhub:
         self._requests = requests
         # In a header, for a URL gets into logs and messages of errors.
         self._client = finnhub.Client(api_key=None)
+        if url is not None:  # another server that speaks as Finnhub does
+            self._client.API_URL = url
         self._client._session.headers["X-Finnhub-Token"] = self._key
 
     def close(self) -> None:

@@ -46,11 +46,16 @@ class TokenBucket:
 
     def take(self) -> None:
         """Sleep until a request may pass."""
+        while wait := self.try_take():
+            self._outside.sleep(wait)
+
+    def try_take(self) -> float:
+        """Let a request pass, and return 0; or the seconds after which one may, where none may now."""
         self._fill()
-        while self._tokens < 1:
-            self._outside.sleep((1 - self._tokens) / self._per_second + 1e-3)
-            self._fill()
+        if self._tokens < 1:
+            return (1 - self._tokens) / self._per_second + 1e-3
         self._tokens -= 1
+        return 0.0
 
     def _fill(self) -> None:
         now = self._outside.monotonic()
