@@ -8,8 +8,10 @@ now               what the account may lose as it was held at the end: VaR, CVaR
 outcomes          so many are what the method is judged by on the way
 model_rejected    whether the last so many reject it at the end; what that does is the configuration's
 grades            by method: forecasts held against outcomes, see daemon/risk/grades.py; empty where there was nothing to forecast
-warnings, breaches, halts, cut, denied   how often a limit's warning was reached, the limit itself; how often that halted
-                  trading, and how many orders were cut or denied; by code, of the account and its strategies
+warnings, breaches, halts   how often the warning of one of the account's limits was reached, the limit itself, and how often
+                  that halted it; by code
+strategies        the same of the limits of its strategies' own, by strategy
+cut, denied       how many orders were cut or denied; by code, of the account and its strategies
 rejections        how often the method was rejected on the way
 halted            what does not trade freely at the end: strategy (null: all of the account), its state, the code of what
                   switched it, and since when; accounts of which this is true are told of in any case
@@ -38,7 +40,7 @@ def risk_figures(engine: Engine, log: RiskLog) -> dict[str, dict[str, Any]]:
     names = [account.name for account in engine.spec.accounts]
     grades = grades_of(log.grades, len(names), 1.0 - spec.confidence) if spec else {}
     return {
-        name: _figures(engine, k, log.counts[k], grades.get(k, {}), halts)
+        name: _figures(engine, k, log, grades.get(k, {}), halts)
         for k, name in enumerate(names)
         for halts in [[halt for halt in log.halts if halt.account == k]]
         if spec or halts or _limited(engine, k)
@@ -46,9 +48,11 @@ def risk_figures(engine: Engine, log: RiskLog) -> dict[str, dict[str, Any]]:
 
 
 def _figures(
-    engine: Engine, account: int, counts: Counts, grades: Mapping[Method, Grade], halts: Sequence[Halt]
+    engine: Engine, account: int, log: RiskLog, grades: Mapping[Method, Grade], halts: Sequence[Halt]
 ) -> dict[str, Any]:
     spec = engine.spec.risk
+    counts = log.counts[account]
+    name = engine.spec.accounts[account].name
     denied = engine.state.denied[account * N_CODES : (account + 1) * N_CODES]
     return {
         "method": method_name(spec.method) if spec else None,
@@ -56,12 +60,15 @@ def _figures(
         "horizon": spec.horizon if spec else None,
         "period_ns": spec.period_ns if spec else None,
         "outcomes": spec.grading.outcomes if spec else None,
-        "now": measured(engine, engine.spec.accounts[account].name) if spec else None,
+        "now": measured(engine, name) if spec else None,
         "model_rejected": bool(engine.state.portfolios[account].rejected) if spec else None,
         "grades": {method_name(method): grade.as_dict() for method, grade in grades.items()},
-        "warnings": _by_name(counts.warnings),
-        "breaches": _by_name(counts.breaches),
-        "halts": _by_name(counts.halts),
+        **_reached(counts),
+        "strategies": {
+            given.name.removeprefix(f"{name}/"): _reached(log.own[i])
+            for i, given in enumerate(engine.spec.strategies)
+            if given.account == name and i in log.own
+        },
         "cut": _by_name(counts.cuts),
         "denied": {code.name: int(denied[code]) for code in DENIALS if denied[code]},
         "rejections": counts.rejections,
@@ -109,6 +116,11 @@ def _limited(engine: Engine, account: int) -> bool:
     given: list[RiskLimits] = [engine.spec.accounts[account].limits.risk]
     given += [s.limits for s in engine.spec.strategies if s.account == engine.spec.accounts[account].name]
     return any(limits != RiskLimits() for limits in given)
+
+
+def _reached(counts: Counts) -> dict[str, dict[str, int]]:
+    given = {"warnings": counts.warnings, "breaches": counts.breaches, "halts": counts.halts}
+    return {what: _by_name(number) for what, number in given.items()}
 
 
 def _by_name(counts: Mapping[Code, int]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.records import Code, EventKind, Level, Status, TradingState
+from engine.records import NONE, Code, EventKind, Level, Status, TradingState
 from engine.records_risk import GRADE
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ DENIALS = (*LIMITS, Code.HISTORY, Code.NOT_FINITE, Code.SINGULAR)  # those that 
 
 @dataclass
 class Counts:
-    """Of one account and its strategies: how often a limit's warning was reached, how often the limit itself; how often
-    that halted trading, and how many orders were cut to pass. By code.
+    """Of an account's own limits, or of one strategy's: how often a warning was reached, how often the limit itself, and how
+    often that halted trading. Of all orders of an account: how many were cut to pass. By code.
     """
 
     warnings: Counter[Code] = field(default_factory=Counter)
@@ -49,6 +49,7 @@ class RiskLog:
 
     def __init__(self, accounts: int) -> None:
         self.counts = tuple(Counts() for _ in range(accounts))
+        self.own: dict[int, Counts] = {}  # of strategies' own limits
         self._halts: dict[tuple[int, int], Halt] = {}
         self._levels: dict[tuple[int, int, int], int] = {}  # (account, strategy, code) -> where it stands
         self._grades = [np.zeros(0, GRADE)]
@@ -82,10 +83,14 @@ class RiskLog:
         if before is None or before.state != state:  # a margin call switches nothing
             self._halts[account, strategy] = Halt(account, strategy, state, code, ts)
         if state == TradingState.HALTED and code in LIMITS:
-            self.counts[account].halts[code] += 1
+            self._of(account, strategy).halts[code] += 1
+
+    def _of(self, account: int, strategy: int) -> Counts:
+        return self.counts[account] if strategy == NONE else self.own.setdefault(strategy, Counts())
 
     def _reached(self, event: Any) -> None:
-        counts, code, level = self.counts[event["account"]], Code(event["code"]), int(event["lots"])
+        counts = self._of(int(event["account"]), int(event["strategy"]))
+        code, level = Code(event["code"]), int(event["lots"])
         if code == Code.MODEL:
             counts.rejections += level
             return

@@ -193,8 +193,14 @@ def _standing(figures: Mapping[str, Any]) -> str:
 
 
 def _counted(figures: Mapping[str, Any]) -> Iterator[str]:
-    for code in dict.fromkeys(code for kind in COUNTS for code in figures[kind]):
-        counts = ((figures[kind].get(code, 0), what) for kind, what in COUNTS.items())
+    yield from _by_code(figures)
+    for name, own in figures["strategies"].items():
+        yield from (f"{name}'s {told}" for told in _by_code(own))
+
+
+def _by_code(figures: Mapping[str, Any]) -> Iterator[str]:
+    for code in dict.fromkeys(code for kind in COUNTS for code in figures.get(kind, ())):
+        counts = ((figures.get(kind, {}).get(code, 0), what) for kind, what in COUNTS.items())
         told = ", ".join(
             f"{n:,} {what if n == 1 else PLURALS.get(what, what + 's')}" for n, what in counts if n
         )

@@ -62,7 +62,7 @@ def test_warning_counts_on_the_way_up_and_not_on_the_way_down() -> None:
     assert dict(counts.breaches) == {Code.VAR: 2}
 
 
-def test_limits_of_an_account_and_its_strategies_are_followed_apart_and_counted_together() -> None:
+def test_limits_of_an_account_and_its_strategies_are_followed_and_counted_apart() -> None:
     log = log_of(
         risk(Code.VAR, WARNING),
         risk(Code.VAR, WARNING, strategy=0),
@@ -70,8 +70,9 @@ def test_limits_of_an_account_and_its_strategies_are_followed_apart_and_counted_
         risk(Code.VAR, WITHIN),
         risk(Code.DRAWDOWN, BEYOND, account=1),
     )
-    assert dict(log.counts[0].warnings) == {Code.VAR: 2, Code.CVAR: 1}
+    assert dict(log.counts[0].warnings) == {Code.VAR: 1}
     assert not log.counts[0].breaches
+    assert dict(log.own[0].warnings) == {Code.VAR: 1, Code.CVAR: 1}
     assert dict(log.counts[1].breaches) == {Code.DRAWDOWN: 1}
 
 

@@ -58,6 +58,7 @@ def figures(**given: Any) -> dict[str, Any]:
         "warnings": {},
         "breaches": {},
         "halts": {},
+        "strategies": {},
         "denied": {},
         "cut": {},
         "rejections": 0,
@@ -86,11 +87,12 @@ def test_line_tells_what_limits_did_in_numbers_that_read() -> None:
             halts={"DRAWDOWN": 1},
             denied={"VAR": 1200, "HISTORY": 1},
             cut={"VAR": 1},
+            strategies={"tech": {"warnings": {"VAR": 2}, "breaches": {}, "halts": {}}},
         )
     )
     assert line == (
         "limits on risk: VAR 3 warnings, 1 breach, 1,200 orders denied, 1 order cut; DRAWDOWN 2 breaches, 1 halt; "
-        "HISTORY 1 order denied"
+        "HISTORY 1 order denied; tech's VAR 2 warnings"
     )
 
 
