@@ -328,11 +328,20 @@ class Watch:
 
     def wait(self, ts: int) -> None:
         """Let time come to ts; a period may end, at the prices as they are."""
+        self.be_warned()
         self.desk.row(ts, 0, 0.0, 0.0, RowKind.TIMER)
         self.take()
 
+    def be_warned(self) -> None:
+        """An order that passed since the last row may have warned of what it would do."""
+        for p, _, which, limit in self.limits:
+            warned = self.desk.engine.state.limits[p * N_LIMITS + which].level == Level.WARNING
+            if warned and limit.warning > 0.0 and self.levels[p, which] == Level.WITHIN:
+                self.levels[p, which] = Level.WARNING
+
     def row(self, k: int, price: float) -> None:
         """Give the desk a print; see that each level is what it has to be then, and who is halted."""
+        self.be_warned()
         self.desk.row(self.desk.engine.now + SECOND, k, price)
         self.take()
 

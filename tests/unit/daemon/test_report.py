@@ -108,6 +108,7 @@ def test_account_with_risk_has_two_lines_more_and_one_without_has_none(capsys):
         "warnings": {},
         "breaches": {"DRAWDOWN": 1},
         "halts": {"DRAWDOWN": 1},
+        "strategies": {},
         "denied": {},
         "cut": {},
         "rejections": 0,
