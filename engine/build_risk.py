@@ -54,6 +54,47 @@ def risk_arrays(
         stress = scenarios[int(risk[0].stressed) :].reshape(n_instruments, int(risk[0].stress))
         histories["stress_largest"] = np.abs(stress).max(axis=1)
 
+    portfolios, limits, places, n_pnl = _portfolios(spec, risk, accounts, holdings, slots, strategies)
+
+    widest = most = outcomes = 0
+    drawn = False
+    if spec.risk:
+        row = risk[0]
+        drawn = row.drawn != NONE
+        widest = max(int(row.window), int(row.draws) if drawn else 0, int(row.stress)) + WIDE_REGISTERS
+        most = max(n_instruments, WIDE_REGISTERS)
+        outcomes = int(row.outcomes)
+    return {
+        "risk": risk,
+        "histories": histories,
+        "windows": windows,
+        "scenarios": scenarios,
+        "volatilities": np.zeros(n_instruments * int(risk[0].window) if _filters(risk) else 0),
+        "portfolios": portfolios,
+        "limits": limits,
+        "forecasts": _zeros(n_accounts * N_METHODS if spec.risk else 0, types.forecasts),
+        "frozen": np.zeros(n_accounts * n_instruments if spec.risk else 0),
+        "hits": np.zeros(n_accounts * outcomes, np.int64),
+        "normals": normals(spec.risk.seed, n_instruments, spec.risk.draws) if spec.risk and drawn else np.zeros(0),
+        "gauges": _zeros(len(portfolios), types.gauges),
+        "trials": _zeros(len(limits), types.trials),
+        "positions": places,
+        "pnl": np.zeros(n_pnl),
+        "trial": np.zeros(widest),
+        "tail": np.zeros(widest),
+        "var_weights": np.zeros(widest),
+        "cvar_weights": np.zeros(widest),
+        "factor": np.zeros(n_instruments * n_instruments if drawn else 0),
+        "members": np.zeros(most, np.int64),
+        "grades": _zeros(n_accounts * N_METHODS + GRADES_ROOM if spec.risk else n_accounts * N_METHODS, types.grades),
+    }  # fmt: skip
+
+
+def _portfolios(
+    spec: EngineSpec, risk: Any, accounts: Any, holdings: Any, slots: Any, strategies: Any
+) -> tuple[Any, Any, Any, int]:
+    """Portfolios, their limits and positions, and how long their sums by scenario are; says which accounts are guarded."""
+    types, n_accounts = RECORD_TYPES, len(spec.accounts)
     given = [a.limits.risk for a in spec.accounts] + [s.limits for s in spec.strategies]
     portfolios = _zeros(len(given), types.portfolios)
     limits = _zeros(len(given) * N_LIMITS, types.limits)
@@ -95,39 +136,7 @@ def risk_arrays(
     for place, (i, k) in zip(places, positions, strict=True):
         place.place, place.instrument = i, k
     places["low"] = places["held"] = math.nan  # nothing is added up yet
-
-    widest = most = outcomes = 0
-    drawn = False
-    if spec.risk:
-        row = risk[0]
-        drawn = row.drawn != NONE
-        widest = max(int(row.window), int(row.draws) if drawn else 0, int(row.stress)) + WIDE_REGISTERS
-        most = max(n_instruments, WIDE_REGISTERS)
-        outcomes = int(row.outcomes)
-    return {
-        "risk": risk,
-        "histories": histories,
-        "windows": windows,
-        "scenarios": scenarios,
-        "volatilities": np.zeros(n_instruments * int(risk[0].window) if _filters(risk) else 0),
-        "portfolios": portfolios,
-        "limits": limits,
-        "forecasts": _zeros(n_accounts * N_METHODS if spec.risk else 0, types.forecasts),
-        "frozen": np.zeros(n_accounts * n_instruments if spec.risk else 0),
-        "hits": np.zeros(n_accounts * outcomes, np.int64),
-        "normals": normals(spec.risk.seed, n_instruments, spec.risk.draws) if spec.risk and drawn else np.zeros(0),
-        "gauges": _zeros(len(given), types.gauges),
-        "trials": _zeros(len(given) * N_LIMITS, types.trials),
-        "positions": places,
-        "pnl": np.zeros(n_pnl),
-        "trial": np.zeros(widest),
-        "tail": np.zeros(widest),
-        "var_weights": np.zeros(widest),
-        "cvar_weights": np.zeros(widest),
-        "factor": np.zeros(n_instruments * n_instruments if drawn else 0),
-        "members": np.zeros(most, np.int64),
-        "grades": _zeros(n_accounts * N_METHODS + GRADES_ROOM if spec.risk else n_accounts * N_METHODS, types.grades),
-    }  # fmt: skip
+    return portfolios, limits, places, n_pnl
 
 
 def _zeros(n: int, dtype: Any) -> Any:
@@ -146,7 +155,7 @@ def _set_risk(row: Any, given: RiskSpec) -> None:
     row.least, row.horizon, row.method = given.min_history, given.horizon, given.method
     row.graded = sum(1 << m for m in methods)
     row.outcomes = given.grading.outcomes
-    row.confidence, row.tail = given.confidence, 1.0 - given.confidence
+    row.tail = 1.0 - given.confidence
     row.z, root = inverse_normal(np.array([given.confidence, 1.0 - given.grading.significance / 2.0]))
     row.es = math.exp(-row.z * row.z / 2.0) / math.sqrt(2.0 * math.pi) / row.tail
     row.decay, row.prior = given.decay, given.prior_volatility

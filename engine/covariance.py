@@ -10,25 +10,9 @@ import math
 from typing import Any
 
 from engine.jit import jit
+from engine.moments import mean_of
 
 LEAST_PIVOT = 1e-12  # of a variance, that the instruments before do not explain
-
-
-@jit
-def _sum(x: Any, a: int, n: int) -> float:
-    t0 = t1 = t2 = t3 = 0.0
-    i = 0
-    while i + 4 <= n:
-        t0 += x[a + i]
-        t1 += x[a + i + 1]
-        t2 += x[a + i + 2]
-        t3 += x[a + i + 3]
-        i += 4
-    t0 = (t0 + t2) + (t1 + t3)
-    while i < n:
-        t0 += x[a + i]
-        i += 1
-    return t0
 
 
 @jit
@@ -77,7 +61,7 @@ def shrunk_covariance(x: Any, first: int, width: int, n: int, members: Any, m: i
     signal = 0.0
     for i in range(m):
         a = first + members[i] * width
-        mean = _sum(x, a, n) / n
+        mean = mean_of(x, a, n)
         variance = _products(x, a, mean, a, mean, n)[0] / (n - 1)
         # the last column, which is free until the end, keeps the means; its own variance is the last to be written
         out[i * m + m - 1] = mean

@@ -19,8 +19,9 @@ from engine.scenarios import is_known
 def measure_portfolio(s: State, p: int, method: int) -> int:
     """Measure a portfolio as it is held by a method, over the limits' horizon; NONE, or why that cannot be done.
 
-    Into its gauge, in money units, its stressed VaR NaN where that cannot be said; each position's part into `var` and `cvar`: the measure's derivative by the position
-    times the position (Euler), which add up to the measure. Observes only: nothing that is state changes.
+    Into its gauge, in money units, stressed VaR as NaN where that cannot be said; each position's parts into `at_risk` and
+    `shortfall`: the measure's derivative by the position times the position (Euler), which add up to the measure. Observes
+    only: nothing that is state changes.
     """
     r = s.risk[0]
     portfolio = s.portfolios[p]

@@ -20,6 +20,8 @@ from engine.jit import inline, jit
 from engine.records import NONE, State
 from engine.sessions import open_between, sessions_left
 
+LEAST_STRESS = 20  # rows of a historical window
+
 
 @inline
 def is_known(r: Any, history: Any) -> bool:
@@ -179,9 +181,6 @@ def _largest(s: State, first: int, n: int) -> float:
 def is_in_window(window: Any, history: Any) -> bool:
     """Whether an instrument had a return in each row of a window that has passed, and these are enough of them."""
     return bool(window.rows >= LEAST_STRESS and NONE != history.first_row <= window.first_row)
-
-
-LEAST_STRESS = 20  # rows of a historical window
 
 
 def rows_of(start: int, end: int, period: int) -> Any:

@@ -178,8 +178,7 @@ def watch_losses(s: State, p: int) -> int:
         return code
     if equity <= 0:
         return _all_beyond(s, p)
-    if take_gauge(s, p, 0, 0.0, np.int64(1)) != Code.NONE:
-        return code
+    take_gauge(s, p, 0, 0.0, np.int64(1))  # what cannot be measured is NaN, and keeps its level
     slack = np.inf
     for limit in range(Limit.DRAWDOWN):
         row = s.limits[p * N_LIMITS + limit]

@@ -26,7 +26,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-SILENT = logging.Logger("the server's", logging.CRITICAL + 1)  # noqa: LOG001
+SILENT = logging.Logger("the server's", logging.CRITICAL + 1)  # noqa: LOG001 # the child of no logger, so that nobody hears it
 NO_QUOTE = {"c": 0, "d": None, "dp": None, "h": 0, "l": 0, "o": 0, "pc": 0, "t": 0}
 
 

@@ -251,7 +251,7 @@ def test_session_that_was_never_begun_is_refused(url):
 
 def test_transaction_that_fails_on_its_last_row_leaves_nothing(url):
     spec, batch = whole_day()
-    broken = dataclasses.replace(batch, gaps=[Gap(0, NOW, None, None)])  # type: ignore[arg-type]
+    broken = dataclasses.replace(batch, gaps=[Gap(0, NOW, None, None)])  # type: ignore[arg-type] # what the database is to refuse
 
     async def story():
         async with session_of(url, spec) as (store, session):

@@ -91,6 +91,17 @@ def test_shock_halts_on_the_first_day_before_any_row_has_closed() -> None:
     assert switches(row(engine, 120.0)) == [(HALTED, Code.STRESSED_VAR)]
 
 
+def test_shock_halts_though_var_cannot_be_measured() -> None:
+    # 20 lots, of which it is not known any more what they may lose; half of their worth, by the shock
+    risk = RiskLimits(var=LimitSpec(0.5, action=HALT), stressed_var=LimitSpec(0.11, action=HALT))
+    engine = market(limits=risk, shocks=(ShockSpec("crash", (), -0.5),))
+    hold(engine, 20)
+    engine.state.histories[0].moved = 0
+    assert engine.measure("a").code == Code.SINGULAR
+    assert not switches(row(engine, 110.0))  # 1,100 of 10,200
+    assert switches(row(engine, 120.0)) == [(HALTED, Code.STRESSED_VAR)]
+
+
 @pytest.mark.parametrize(
     ("shock", "limit", "price", "most"),
     [

@@ -22,7 +22,7 @@ def risk_record(confidence: float = 0.99, decay: float = 0.94) -> Any:
     """A RISK record of which only what the statistics need is filled."""
     r: Any = np.zeros(1, RISK).view(np.recarray)[0]
     z = NormalDist().inv_cdf(confidence)
-    r.confidence, r.tail, r.z, r.decay = confidence, 1.0 - confidence, z, decay
+    r.tail, r.z, r.decay = 1.0 - confidence, z, decay
     r.es = NormalDist().pdf(z) / (1.0 - confidence)
     return r
 

@@ -13,6 +13,8 @@ from daemon.risk.backtests import (
     kupiec,
     traffic_light,
 )
+from engine.grading import likelihood_ratio
+from tests.builders import plain
 
 # Kupiec 1995, as Jorion's "Value at Risk" has it: the largest number of exceedances that is too few at 5 %, and
 # the smallest that is too many. (Of 255 at 1 % the table has no lower bound; by the formula none at all is too few.)
@@ -223,3 +225,12 @@ def test_series_that_do_not_fit_are_refused_by_name():
         exceedances([1.0, math.nan], [1.0, 1.0])
     with pytest.raises(ValueError, match="var has 2 dimensions"):
         exceedances([1.0], np.ones((1, 1)))
+
+
+@pytest.mark.parametrize("tail", [0.01, 0.05])
+def test_likelihood_ratio_by_which_the_engine_rejects_is_kupiecs(tail: float) -> None:
+    for n in (1, 20, 250):
+        for count in range(n + 1):
+            graded = kupiec(count, n, tail)
+            assert graded is not None
+            assert plain(likelihood_ratio)(count, n, tail) == pytest.approx(graded.lr, abs=1e-9)
