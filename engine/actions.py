@@ -65,6 +65,12 @@ def take_action(s: State, kind: int, k: int, price: float, size: float) -> bool:
         return True
     if not 0 <= k < len(s.instruments) or s.instruments[k].delisted:
         return False
+    if kind == RowKind.MARK:
+        if not 0.0 < price < HUGE:
+            return False
+        s.instruments[k].price = price
+        s.instruments[k].marked = s.clock[0].now
+        return True
     if kind == RowKind.SPLIT:
         return _split(s, k, price, size)
     if kind == RowKind.DIVIDEND:
@@ -139,6 +145,7 @@ def _split(s: State, k: int, new: float, old: float) -> bool:
     split_history(s, k, factor)
     was = instrument.price
     instrument.price = was * denominator / numerator
+    instrument.traded = instrument.traded * denominator / numerator
     _tell(s, k, Code.SPLIT.value, new, old)
     for h in range(len(s.holdings)):
         if s.holdings[h].instrument == k:
@@ -302,6 +309,7 @@ def _dividend(s: State, k: int, amount: float) -> bool:
         return True
     _rescale_bars(s, k, 1.0 - amount / instrument.price, 1.0)
     instrument.price -= amount
+    instrument.traded = max(instrument.traded - amount, 0.0)
     place = instrument.first_order
     while place != NONE:
         order = s.orders[place]

@@ -100,7 +100,7 @@ def build(spec: EngineSpec) -> State:
         }
     )
     wanted: dict[SeriesKey, list[FeatureSpec]] = {key: [] for key in keys}
-    history = dict.fromkeys(keys, 1)
+    history = dict.fromkeys(keys, 2)  # with a grace, two bars may close at one row
     for strategy in spec.strategies:
         for name in strategy.instruments:
             k = instrument_index[name]
@@ -306,7 +306,7 @@ def _instruments(spec: EngineSpec, series: Any) -> tuple[Any, Any]:
         row.currency = currencies.index(given.currency)
         row.place = sum(i.currency == given.currency for i in spec.instruments[:k])
         row.high_trigger = np.inf
-        row.ts = NO_TIME
+        row.ts = row.marked = NO_TIME
         row.first_order = row.last_order = NONE
         row.order_due = NEVER
         row.near = row.last_near = row.below = row.above = NONE

@@ -13,6 +13,7 @@ import numpy as np
 from engine.build import begin_clocks, build, chain_free, lots_of, no_ticks, records, worth
 from engine.kernel import Command, kernel
 from engine.measured import Measured, method_of, read_measure
+from engine.owned import WHOLE, differing, frame, take_over
 from engine.records import (
     N_METHODS,
     NEVER,
@@ -20,6 +21,7 @@ from engine.records import (
     NONE,
     RECORD_TYPES,
     TICK_DTYPES,
+    BarKind,
     Call,
     Code,
     Method,
@@ -36,7 +38,7 @@ from engine.records import (
     Trail,
 )
 from engine.snapshot import Snapshot, copied, live_orders, state_hash, taken_back
-from engine.spec import EngineSpec, accrues
+from engine.spec import EngineSpec, SpecError, accrues
 from engine.table import TABLE_LENGTH, fill_table, fill_ticks
 
 
@@ -342,6 +344,13 @@ class Engine:
         """Cancel the orders of an account, or a strategy, and close its positions at the market; how many positions."""
         return self._wish(_FLATTEN, self.portfolio_index[portfolio])
 
+    def ask(self, question: Callable[[], None]) -> Events:
+        """Put a question to an actor that no row asks, such as what it makes of news; what it does now, and all that caused."""
+        with self._asking():
+            question()
+            self._answer()
+        return self.take_events()
+
     def disconnect(self, strategy: str) -> None:
         """Tell that a strategy's actor is gone: its working orders are cancelled, unless its spec says otherwise."""
         for i, given in enumerate(self.spec.strategies):
@@ -470,9 +479,10 @@ class Engine:
         return Snapshot(copied(self.state), actors, self._spec_hash())
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Take on the state of a snapshot; the engine must be of the same spec, and started if it has actors.
+        """Take on the state of a snapshot; the engine must be of the same frame, and started if it has actors.
 
-        What the actors did in their `on_start` is undone. Raises SnapshotError, changing nothing.
+        Its own specification's rules hold from here on (engine/owned.py). What the actors did in their `on_start` is
+        undone. Raises SnapshotError, changing nothing.
         """
         if snapshot.spec != self._spec_hash():
             raise SnapshotError("the snapshot is of another engine: its specification differs")
@@ -486,6 +496,7 @@ class Engine:
                 f"no saved state for {', '.join(lost)}: give the strategy state_dict and load_state_dict, "
                 "or replay the tape from its start"
             )
+        take_over(state, self.state)
         self.state = state
         self._drained = []
         self._bind()
@@ -494,8 +505,55 @@ class Engine:
                 actor = self.actors[strategy.name]
                 actor.load(snapshot.actors[strategy.name])
 
+    def reconfigure(self, spec: EngineSpec) -> None:
+        """Go on by the rules of another specification of the same frame: limits, fees, sizes, trained models.
+
+        Between two batches. What the engine holds stays as it is. Raises SpecError, changing nothing.
+        """
+        if found := differing(self.spec, spec):
+            raise SpecError(f"cannot go on with this specification: {'; '.join(found)}")
+        fresh = build(spec)
+        take_over(self.state, fresh)
+        self.state = self.state._replace(**{name: getattr(fresh, name) for name in WHOLE})
+        self.spec = spec
+        self._bind()
+
+    def forget_bars(self, series: Sequence[int]) -> None:
+        """Let some series, by their index, begin anew, with their indicators; prices and what may be lost stay known.
+
+        Between two batches, before anybody decides: after a history too coarse for them.
+        """
+        s, fresh = self.state, build(self.spec)
+        for i in series:
+            row = fresh.series[i]
+            s.series[i] = row
+            for name, first, n in (
+                ("features", row.first_feature, row.n_features), ("bars", row.first_bar, row.capacity),
+            ):  # fmt: skip
+                getattr(s, name)[first : first + n] = getattr(fresh, name)[first : first + n]
+            s.instruments[row.instrument].quiet_until = NO_TIME  # the next row opens a bar
+        timed = s.series[(s.series["kind"] == BarKind.TIME) & (s.series["count"] > 0)]
+        c = s.clock[0]
+        c.series_due = int(timed["end"].min()) + c.grace_ns if len(timed) else NEVER
+        c.due = min(c.series_due, c.order_due, c.timer_due, c.accrual_due, c.risk_due)
+
+    def replace_actor(self, strategy: str, actor: Actor) -> None:
+        """Let another actor, new, decide for a strategy from now on. Between two batches; raises EngineError."""
+        i = [s.name for s in self.spec.strategies].index(strategy)
+        if actor.wants != self.spec.strategies[i].wants:
+            raise EngineError(
+                f"strategy {strategy!r}: the spec says wants={self.spec.strategies[i].wants}, its actor {actor.wants}"
+            )
+        self.state.timers["at"][self.state.timers["strategy"] == i] = NEVER  # they were the other's
+        self._timers_changed()
+        self.actors[strategy] = actor
+        self._asked[i] = _handlers(actor)
+        with self._asking():
+            actor.start(self, i)
+            self._answer()
+
     def _spec_hash(self) -> str:
-        return hashlib.blake2b(repr(self.spec).encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(repr(frame(self.spec)).encode(), digest_size=16).hexdigest()
 
     def state_hash(self) -> str:
         """A hash of the live state: equal for equal tapes however they were cut; capacities do not enter it."""

@@ -281,7 +281,7 @@ def _mark(s: State, t: Ticks, i: int, n: int) -> None:
                 take_cut_run(s.series[j], t, first, end)
             else:
                 take_run(s.series[j], t, first, end)
-    instrument.price = t.price[end - 1]
+    instrument.price = instrument.traded = t.price[end - 1]
     instrument.ts = c.now
     c.seq += end - i
     if instrument.n_cuts > 0:

@@ -228,7 +228,7 @@ def match_row(s: State, k: int, price: float, size: float, kind: int) -> None:
     """
     c = s.clock[0]
     instrument = s.instruments[k]
-    previous = instrument.price
+    previous = instrument.traded
     newest = c.arrivals
     if instrument.rivals > 0:
         look_at_rivals(s, k, price, kind)
@@ -249,7 +249,7 @@ def match_row(s: State, k: int, price: float, size: float, kind: int) -> None:
         if c.arrivals > newest:
             bring_near(s, instrument, price)
         place = near_after(s, instrument, place, arrival)
-    instrument.price = price
+    instrument.price = instrument.traded = price
     instrument.ts = c.now
     send_off(s, instrument, price)
 
@@ -269,7 +269,7 @@ def fill_at_close(s: State, place: int) -> None:
     if start == NEVER or instrument.ts < start or instrument.ts <= arrived:
         order.expires = session_end(s, instrument, c.now)
         return
-    price = instrument.price
+    price = instrument.traded
     inside = (order.limit - price) * order.side
     if order.type == OrderType.MARKET or inside > 0.0 or (inside == 0.0 and instrument.fill_at_touch):
         trade(s, place, price, order.lots, 0.0, RowKind.TIMER.value)

@@ -141,7 +141,8 @@ def price_trouble(s: State, instrument: Any, stale: int) -> int:
     """What is wrong with an instrument's last price: NONE, missing or stale."""
     if not 0.0 < instrument.price < np.inf:
         return Code.PRICE_MISSING.value
-    if stale > 0 and open_between(s, instrument, instrument.ts, s.clock[0].now) > stale:
+    known = max(instrument.ts, instrument.marked)
+    if stale > 0 and open_between(s, instrument, known, s.clock[0].now) > stale:
         return Code.PRICE_STALE.value
     return Code.NONE.value
 

@@ -54,6 +54,7 @@ class RowKind(IntEnum):
     OPERATOR = (
         9  # price: an OperatorAction; `instrument` is the portfolio's index; size: that of the reason, or -1
     )
+    MARK = 10  # what an instrument is worth by another source: moves its mark, fills no order, enters no bar
 
 
 KIND_MASK = 15
@@ -372,7 +373,9 @@ INSTRUMENT = record(
     participation="f8",  # share of a row's size that an account may take; 0 means all it wants
     day_offset="i8",  # a trading day begins this long after midnight UTC
     price="f8",  # last price; 0 before the first
-    ts="i8",  # engine time of the last price
+    traded="f8",  # the last price that was a trade
+    ts="i8",  # its engine time
+    marked="i8",  # engine time of the last mark that was no trade
     was="f8",  # the last price before the row at which the loop stands
     low_trigger="f8",  # only a price at or below this,
     high_trigger="f8",  # or at or above this, can concern a resting order

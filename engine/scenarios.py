@@ -55,7 +55,7 @@ def row_closes(s: State) -> bool:
         if instrument.delisted:
             fresh = fresh or s.histories[k].price > 0.0
         elif instrument.price > 0.0:
-            if instrument.ts >= r.row_from:
+            if max(instrument.ts, instrument.marked) >= r.row_from:
                 fresh = True
             elif _waits(s, instrument, r.row_from, s.clock[0].risk_due):
                 return False

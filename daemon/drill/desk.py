@@ -14,6 +14,7 @@ import numpy as np
 
 from daemon.drill.checks import Check, Result, Seen, Verdict
 from engine.build import worth
+from engine.owned import OWNED
 from engine.records import (
     N_LIMITS,
     NONE,
@@ -119,6 +120,8 @@ class Desk:
         if tamper:
             tamper(arrays)
         self.engine.restore(Snapshot(arrays, dict(snapshot.actors), snapshot.spec))
+        for name in OWNED:  # the limits of a check, and not those of the specification
+            getattr(self.engine.state, name)[:] = arrays[name]
         self.engine.take_events()
 
     def _keep(self, arrays: Arrays, keep: tuple[str | Limit, ...]) -> None:

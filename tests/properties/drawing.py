@@ -335,7 +335,7 @@ def _random_action(
 ) -> tuple[int, float, float, RowKind]:
     k = rng.randrange(len(spec.instruments))
     what = rng.choice((
-        "split", "split", "split", "dividend", "dividend", "cash", "cash", "operator", "operator", "symbol", "end",
+        "split", "split", "split", "dividend", "dividend", "cash", "cash", "operator", "operator", "symbol", "mark", "mark", "end",
     ))  # fmt: skip
     if what == "split":
         new, old = rng.choice(SPLITS)
@@ -351,6 +351,9 @@ def _random_action(
         portfolio = rng.randrange(len(spec.accounts) + len(spec.strategies))
         asked = rng.choice((OperatorAction.RESET, *OperatorAction))
         return portfolio, float(asked), float(rng.randint(0, 1)), RowKind.OPERATOR
+    if what == "mark":
+        ticks[k] = max(ticks[k] + rng.randint(-9, 9), 1)
+        return k, ticks[k] * spec.instruments[k].tick_size, 0.0, RowKind.MARK
     if what == "symbol":
         return k, rng.choice((0.0, 1.0)), 0.0, RowKind.SYMBOL
     if rng.random() < 0.6:
@@ -370,7 +373,8 @@ def _bad_row(rng: random.Random) -> tuple[int, float, float, int]:
         (0, nan, 0.0, RowKind.CASH), (0, 1e300, 0.0, RowKind.CASH), (0, nan, 1.0, RowKind.DELISTING),
         (0, 10.0, 1.0, RowKind.OPERATOR), (0, 0.0, 99.0, RowKind.OPERATOR), (-1, 0.0, 0.0, RowKind.OPERATOR),
         (77, 0.0, 0.0, RowKind.OPERATOR), (0, nan, 0.0, RowKind.OPERATOR), (0, 1.5, 0.0, RowKind.OPERATOR),
-        (0, 0.0, nan, RowKind.OPERATOR), (0, 0.0, -2.0, RowKind.OPERATOR), (0, 10.0, 1.0, 10), (0, 10.0, 1.0, 15),
+        (0, 0.0, nan, RowKind.OPERATOR), (0, 0.0, -2.0, RowKind.OPERATOR), (0, 10.0, 1.0, 11), (0, 10.0, 1.0, 15),
+        (0, 0.0, 1.0, RowKind.MARK), (0, nan, 1.0, RowKind.MARK), (9, 10.0, 1.0, RowKind.MARK), (-1, 10.0, 1.0, RowKind.MARK),
     ))  # fmt: skip
 
 

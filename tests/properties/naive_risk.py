@@ -23,7 +23,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ranges = dict[
     int, tuple[float, float]
 ]  # by instrument: the least and the most money that a position may be worth
-PRICES = (RowKind.PRINT, RowKind.EXTREME, RowKind.CLOSE)
+PRICES = (RowKind.PRINT, RowKind.EXTREME, RowKind.CLOSE, RowKind.MARK)
 TAILS = (Method.HISTORICAL, Method.FILTERED, Method.MONTE_CARLO)
 LEAST_STRESS = 20  # rows that a window of stress needs
 

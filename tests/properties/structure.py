@@ -103,7 +103,7 @@ def _check_waiting(instrument: Any, order: Any) -> None:
     if limit and not instrument.fill_at_touch:  # beyond the limit, by however little
         price = math.nextafter(price, 0.0 if order.book == BELOW else math.inf)
     assert order.key == (-price if order.book == BELOW else price)
-    if instrument.price > 0.0:
+    if instrument.price > 0.0 and instrument.marked < instrument.ts:  # a mark fills nothing, wherever it lies
         assert instrument.price > price if order.book == BELOW else instrument.price < price
 
 
