@@ -1,11 +1,12 @@
-"""`papertape db`: the store's database gets its tables, and is looked at.
+"""`papertape db`: the store's database gets its tables, is looked at, and lets go of old tape.
 
 Exit codes are those of `papertape`; `check` ends with 1 where the tables are not as they should be.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -64,3 +65,51 @@ def check(url: Url) -> None:
     if found:
         raise typer.Exit(1)
     typer.echo(f"{parse(url)}: the tables are those of this program")
+
+
+@app.command()
+def export(
+    session: Annotated[str, typer.Argument(help="The session's name.")],
+    url: Url,
+    before: Annotated[str, typer.Option(help="Days that end up to this date or time (UTC).")],
+    to: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the files go; made where it is not there.")
+    ],
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the tape in the database, too.")] = False,
+    running_epoch: Annotated[
+        bool,
+        typer.Option(
+            "--running-epoch",
+            help="Remove of the newest epoch, too, what its last snapshots stand for. Not where a Python strategy has no "
+            "state_dict: it is restored by replaying the epoch from its start.",
+        ),
+    ] = False,
+) -> None:
+    """Write old days of a session's tape to Parquet files, and remove them from the database."""
+    import asyncio
+
+    from daemon.config.types import ns_of, parse_time
+
+    try:
+        until = ns_of(parse_time(before))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--before") from error
+    exported = asyncio.run(_export(session, url, until, to, keep, running_epoch))
+    for day in exported:
+        typer.echo(f"{day.path}: inputs {day.first:,} to {day.last:,}")
+    if not exported:
+        typer.echo(f"no day of the tape ends up to {before}")
+
+
+async def _export(name: str, url: str, until: int, to: Path, keep: bool, running_epoch: bool) -> Any:
+    from daemon.store.errors import StoreUseError
+    from daemon.store.exporting import export_tape
+    from daemon.store.store import Store
+
+    async with await Store.open(url) as store:
+        session = await store.session(name)
+        if session is None:
+            raise StoreUseError(f"{store.address}: there is no session {name!r}")
+        epochs = await store.epochs(session.id)
+        keep_from = epochs[-1].first_seq if epochs and not running_epoch else None
+        return await export_tape(store, session, to, until, keep_from, remove=not keep)

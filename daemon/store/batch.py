@@ -17,12 +17,24 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+CLOSED_BAR = np.dtype([  # a time bar that closed
+    ("series", "i4"), ("instrument", "i4"), ("timeframe", "i8"),  # its length in ns
+    ("start", "i8"), ("end", "i8"),
+    ("open", "f8"), ("high", "f8"), ("low", "f8"), ("close", "f8"), ("volume", "f8"), ("count", "i8"),
+])  # fmt: skip
+
+# What a payload's content has at least, for the kinds that become rows of their own.
+_CONTENT = {
+    "command": ("portfolio", "action", "reason", "who"),
+    "signal": ("actor", "instrument", "ts", "until", "value", "low", "high"),
+}
+
 
 class Payload(NamedTuple):
-    """What an input is beyond its numbers."""
+    """What an input is beyond its numbers. A command becomes a row of `operator_actions`, a signal one of `forecasts`."""
 
     seq: int
-    kind: str  # command, signal, reason, settings, ...: whoever writes it names it
+    kind: str  # command, signal, settings, ...: whoever writes it names it
     content: Any  # JSON
 
 
@@ -59,6 +71,9 @@ class Batch:
     payloads: Sequence[Payload] = ()
     gaps: Sequence[Gap] = ()
     snapshot: Saved | None = field(default=None, repr=False)  # after its last input
+    bars: Array = field(
+        default_factory=lambda: np.zeros(0, CLOSED_BAR), repr=False
+    )  # (n,) CLOSED_BAR that closed in it
 
     @property
     def last(self) -> int:
@@ -87,6 +102,10 @@ class Batch:
             if not self.first <= payload.seq <= self.last:
                 raise StoreUseError(
                     f"a payload of seq {payload.seq} in a batch of {self.first} to {self.last}"
+                )
+            if missing := set(_CONTENT.get(payload.kind, ())) - set(payload.content):
+                raise StoreUseError(
+                    f"the {payload.kind} of seq {payload.seq} does not say its {', '.join(sorted(missing))}"
                 )
         if self.snapshot is not None and self.snapshot.seq != self.last:
             raise StoreUseError(f"a snapshot of seq {self.snapshot.seq} in a batch that ends at {self.last}")
@@ -130,4 +149,5 @@ def joined(batches: Sequence[Batch]) -> Batch:
         [p for b in batches for p in b.payloads],
         [g for b in batches for g in b.gaps],
         batches[-1].snapshot,
+        np.concatenate([b.bars for b in batches]),
     )

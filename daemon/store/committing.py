@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
-from daemon.store import copying, rows
+from daemon.store import copying, rows, tape
 from daemon.store import schema as t
-from daemon.store.errors import SequenceError
+from daemon.store.errors import SequenceError, StoreUseError
 from daemon.store.statements import upsert, upsert_orders
+from engine.records import NONE
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from daemon.store.batch import Batch
+    from daemon.store.batch import Batch, Saved
 
 
 class Packed(NamedTuple):
@@ -34,10 +35,11 @@ async def commit(connection: AsyncConnection, session: int, batch: Batch, packed
         await _check_repeated(connection, session, batch)
         return False
     dialect, out = connection.dialect.name, batch.out
-    await copying.insert(connection, t.inputs, rows.inputs(session, batch.first, batch.ticks))
+    await tape.write(connection, session, batch.first, batch.ticks)
     if batch.payloads:
-        given = [{"session": session, **payload._asdict()} for payload in batch.payloads]
-        await connection.execute(insert(t.payloads), given)
+        await _keep_payloads(connection, session, batch)
+    if bars := rows.bars(session, batch.bars):
+        await connection.execute(upsert(dialect, t.bars), bars)
     if len(out.events):
         if orders := rows.orders(session, batch):
             await connection.execute(upsert_orders(dialect), orders)
@@ -52,7 +54,7 @@ async def commit(connection: AsyncConnection, session: int, batch: Batch, packed
         given = [{"session": session, **gap._asdict()} for gap in batch.gaps]
         await connection.execute(upsert(dialect, t.gaps), given)
     if batch.snapshot is not None and packed is not None:
-        await _keep_snapshot(connection, session, batch.snapshot, packed)
+        await keep_snapshot(connection, session, batch.snapshot, packed)
     return True
 
 
@@ -68,31 +70,39 @@ async def _check_repeated(connection: AsyncConnection, session: int, batch: Batc
         )
     if batch.last > seq:
         raise SequenceError(f"{mine} overlaps the tape, which ends at {seq}; go on from there")
-    stored = await taped(connection, session, batch.first, batch.last)
-    given = rows.inputs(session, batch.first, batch.ticks)
-    if not all(np.array_equal(stored[name], given[name]) for name in stored):
+    stored = await tape.read(connection, session, batch.first, batch.last)
+    # the tape may go on behind it
+    if not all(np.array_equal(was[: len(now)], now) for was, now in zip(stored, batch.ticks, strict=True)):
         raise SequenceError(
             f"{mine} differs from what is on the tape; two processes write session {session}: end one of them"
         )
 
 
-async def taped(connection: AsyncConnection, session: int, first: int, last: int) -> dict[str, Any]:
-    """The inputs of seq first to last, as columns, `session` left out."""
-    columns = [column for column in t.inputs.columns if column.name != "session"]
-    names = ", ".join(column.name for column in columns)
-    query = f"SELECT {names} FROM inputs WHERE session = {session:d} AND seq BETWEEN {first:d} AND {last:d} ORDER BY seq"
-    return await copying.select(connection, columns, query)
+async def _keep_payloads(connection: AsyncConnection, session: int, batch: Batch) -> None:
+    given = [{"session": session, **payload._asdict()} for payload in batch.payloads]
+    await connection.execute(insert(t.payloads), given)
+    if commands := rows.operator_actions(session, batch):
+        await connection.execute(insert(t.operator_actions), commands)
+    if any(payload.kind == "signal" for payload in batch.payloads):
+        i = t.instruments.c
+        known = await connection.execute(select(i.name, i.instrument).where(i.session == session))
+        index: dict[str | None, int] = {None: NONE, **{row.name: row.instrument for row in known}}
+        for payload in batch.payloads:
+            if payload.kind == "signal" and payload.content["instrument"] not in index:
+                raise StoreUseError(
+                    f"the signal of seq {payload.seq} is on {payload.content['instrument']!r}, "
+                    f"which is no instrument of session {session}"
+                )
+        await connection.execute(insert(t.forecasts), rows.forecasts(session, batch.payloads, index))
 
 
-async def _keep_snapshot(connection: AsyncConnection, session: int, saved: Any, packed: Packed) -> None:
-    # the one before it stays, should this one turn out unreadable, and those that an epoch starts from
+async def keep_snapshot(connection: AsyncConnection, session: int, saved: Saved, packed: Packed) -> None:
+    """Write a snapshot; of those before, the last stays, and those that an epoch starts from."""
     s, e = t.snapshots.c, t.epochs.c
-    before = select(s.seq).where(s.session == session).order_by(s.seq.desc()).limit(1)
-    newest = (await connection.execute(before)).scalar()
-    if newest is not None:
-        starts = select(e.first_seq - 1).where(e.session == session)
-        await connection.execute(
-            delete(t.snapshots).where(s.session == session, s.seq < newest, s.seq.not_in(starts))
-        )
+    # should this one turn out unreadable
+    before = select(func.max(s.seq)).where(s.session == session, s.seq < saved.seq).scalar_subquery()
+    starts = select(e.first_seq - 1).where(e.session == session)
+    old = (s.session == session, s.seq < before, s.seq.not_in(starts))
+    await connection.execute(delete(t.snapshots).where(*old))
     row = {"session": session, "seq": saved.seq, "state_hash": saved.state_hash, **packed._asdict()}
-    await connection.execute(insert(t.snapshots), row)
+    await connection.execute(upsert(connection.dialect.name, t.snapshots), row)

@@ -1,7 +1,7 @@
-"""Columns into a table and out of it in one go, without a Python loop over their values.
+"""Columns into a table in one go, without a Python loop over their values.
 
-PostgreSQL takes and gives rows by COPY in its binary format, where a row of fixed-width columns has a fixed width: a
-numpy record with big-endian fields. SQLite takes and gives tuples.
+PostgreSQL takes rows by COPY in its binary format, where a row of fixed-width columns has a fixed width: a numpy record
+with big-endian fields. SQLite takes tuples.
 
 The format: https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format". Each row is the number of its
 fields as int16, then for each its length as int32 (-1: NULL, and nothing follows) and its bytes.
@@ -9,8 +9,7 @@ fields as int16, then for each its length as int32 (-1: NULL, and nothing follow
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +37,7 @@ async def insert(connection: AsyncConnection, table: Table, columns: Mapping[str
     driver = (await connection.get_raw_connection()).driver_connection
     assert driver is not None
     if connection.dialect.name == "postgresql":
-        source = io.BytesIO(packed([table.c[name] for name in names], list(columns.values())))
+        source = _whole(packed([table.c[name] for name in names], list(columns.values())))
         await driver.copy_to_table(table.name, columns=names, source=source, format="binary")
         return
     listed = ", ".join(f'"{name}"' for name in names)
@@ -47,25 +46,9 @@ async def insert(connection: AsyncConnection, table: Table, columns: Mapping[str
     await driver.executemany(f"INSERT INTO {table.name} ({listed}) VALUES ({marks})", rows)
 
 
-async def select(connection: AsyncConnection, columns: Sequence[Column[Any]], query: str) -> dict[str, Array]:
-    """The result of a query over those columns, none of them NULL, as arrays; `query` names them in that order."""
-    driver = (await connection.get_raw_connection()).driver_connection
-    assert driver is not None
-    wires = [np.dtype(_wire(column)) for column in columns]
-    names = [column.name for column in columns]
-    if connection.dialect.name == "postgresql":
-        sink = io.BytesIO()
-        await driver.copy_from_query(query, output=sink, format="binary")
-        content = sink.getbuffer()
-        rows = np.frombuffer(content[len(_HEADER) : len(content) - len(_TRAILER)], _row(columns))
-        return {name: rows[f"v{i}"].astype(wires[i].newbyteorder("=")) for i, name in enumerate(names)}
-    async with driver.execute(query) as cursor:
-        fetched = await cursor.fetchall()
-    values: Sequence[Any] = list(zip(*fetched, strict=True)) or [()] * len(columns)
-    return {
-        name: np.array(value, wire.newbyteorder("="))
-        for name, wire, value in zip(names, wires, values, strict=True)
-    }
+async def _whole(content: bytes) -> AsyncIterator[bytes]:
+    # of a file the driver would read in a thread, which takes longer than to send it
+    yield content
 
 
 def packed(columns: Sequence[Column[Any]], values: Sequence[Array]) -> bytes:

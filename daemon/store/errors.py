@@ -111,10 +111,11 @@ def _direct(error: BaseException) -> tuple[type[StoreError], str] | None:
         return StoreUnavailable, "no answer in time; is the server running?"
     if isinstance(error, OSError):
         return StoreUnavailable, "it cannot be reached; is the server running, and the address right?"
-    if type(error).__module__.startswith("asyncpg") and "clos" in str(error):
-        return _POSTGRES[
-            "08"
-        ]  # "connection is closed", "the underlying connection is closed" have no SQLSTATE
+    if type(error).__module__.startswith("asyncpg"):
+        # what the driver says itself has no SQLSTATE: "the underlying connection is closed", and, where the server went in
+        # the middle of a conversation, that it has lost its place in that
+        if "clos" in str(error) or type(error).__name__ == "InternalClientError":
+            return _POSTGRES["08"]
     return None
 
 

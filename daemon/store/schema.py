@@ -127,29 +127,26 @@ strategies = Table(
     "strategies", metadata, _session(), _key("strategy"), _int("account"), _text("name"),
 )  # fmt: skip
 
-# The tape. It has no foreign key, which PostgreSQL would check row by row, at 20,000 rows a second.
-inputs = Table(
-    "inputs",
+# The tape, a row per commit. Where columns of it have no foreign key: PostgreSQL would lock the session for each.
+tape = Table(
+    "tape",
+    metadata,
+    Column("session", Integer, primary_key=True, autoincrement=False),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),  # seq of its first input
+    _int64("last"),
+    _int64("ts_first"),  # ts_recv of its first input
+    _int64("ts_last"),
+    # int64 ts_event, ts_recv, int32 instrument (or account, or portfolio: by the kind of the row), float64 price, size,
+    # uint8 flags (RowKind in the low four bits): one column after the other, little-endian
+    Column("content", LargeBinary, nullable=False),
+)
+payloads = Table(  # of inputs that are more than numbers: a command, a signal, new settings
+    "payloads",
     metadata,
     Column("session", Integer, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
-    _int64("ts_event"),
-    _int64("ts_recv"),
-    _int("instrument"),  # or the account's, or portfolio's index: by the kind of the row
-    _float("price"),
-    _float("size"),
-    _small("flags"),  # RowKind in the low four bits
-    sqlite_with_rowid=False,
-)
-payloads = (
-    Table(  # of inputs that are more than numbers: a command, a signal, a reason, the hash of some content
-        "payloads",
-        metadata,
-        Column("session", Integer, primary_key=True, autoincrement=False),
-        Column("seq", BigInteger, primary_key=True, autoincrement=False),
-        _text("kind"),
-        Column("content", JSON, nullable=False),
-    )
+    _text("kind"),
+    Column("content", JSON, nullable=False),
 )
 gaps = Table(
     "gaps", metadata, _session(), _key("instrument"), Column("since", BigInteger, primary_key=True, autoincrement=False),

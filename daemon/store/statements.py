@@ -33,6 +33,13 @@ def upsert(dialect: str, table: Table) -> Any:
 
 
 @cache
+def insert_new(dialect: str, table: Table) -> Any:
+    """Insert rows; one whose key is there already stays as it is."""
+    keys = [column.name for column in table.primary_key]
+    return _INSERT[dialect](table).on_conflict_do_nothing(index_elements=keys)
+
+
+@cache
 def upsert_orders(dialect: str) -> Any:
     """Insert orders, or bring those that are there up to date: what caused them stays."""
     statement = _INSERT[dialect](orders)

@@ -14,29 +14,30 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import pyarrow as pa
 from sqlalchemy import func, insert, select, update
 
-from daemon.store import committing, copying, rows
+from daemon.store import committing, copying, tape
+from daemon.store import rows as to_rows
 from daemon.store import schema as t
 from daemon.store.address import Address, parse
 from daemon.store.batch import Batch, Payload, Saved
 from daemon.store.connecting import PATIENCE_S, connect, writer
-from daemon.store.errors import SequenceError, StoreError, StoreUseError, translated
+from daemon.store.errors import StoreError, StoreUseError, translated
 from daemon.store.migrating import require_current
 from daemon.store.statements import upsert
-from engine.records import TICK_DTYPES, Ticks
 
 if TYPE_CHECKING:
-    from sqlalchemy import Table
+    from sqlalchemy import Column, Table
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+    from engine.records import Ticks
     from engine.spec import EngineSpec
 
-CHUNK = 16_384  # inputs read at once: memory does not grow with the tape
+CHUNK = 65_536  # inputs read at once: memory does not grow with the tape
 
 # Small tables, which `find` reads whole, and of them those that no batch writes: `save` does.
-SAVED = (
-    "bars", "forecasts", "models", "news", "operator_actions", "q_rows", "training_runs", "watchlists",
+SAVED = ("models", "news", "q_rows", "training_runs", "watchlists")
+FOUND = (
+    *SAVED, "accounts", "bars", "forecasts", "gaps", "instruments", "operator_actions", "positions", "strategies",
 )  # fmt: skip
-FOUND = (*SAVED, "accounts", "epochs", "gaps", "instruments", "positions", "strategies")
 PAGED = {
     "orders": "id",
     "fills": "number",
@@ -56,6 +57,28 @@ class Session(NamedTuple):
     started: int  # ns UTC
 
 
+class Epoch(NamedTuple):
+    """A stretch of a session's tape under one engine build, one configuration and one set of models."""
+
+    number: int  # from 1 on
+    build: str
+    config_hash: str
+    config: str  # the complete text
+    first_seq: int  # of its first input, there or to come
+    started: int  # ns UTC
+    ended: int | None = None  # None: it goes on, or ended in a crash
+    last_seq: int | None = None
+
+
+class FirstEpoch(NamedTuple):
+    """What a session begins with."""
+
+    build: str
+    config_hash: str
+    config: str
+    start: Saved  # the state after what was replayed from elsewhere
+
+
 class Taped(NamedTuple):
     """A stretch of the tape."""
 
@@ -70,6 +93,8 @@ class Store:
     def __init__(self, address: Address, engine: AsyncEngine) -> None:
         self.address = address
         self._engine = engine
+        # what one transaction reads is of one moment; SQLite knows nothing else
+        self._reader = engine if address.file else engine.execution_options(isolation_level="REPEATABLE READ")
         self._writer = writer(engine)
         self._one_writer = (
             asyncio.Lock()
@@ -84,7 +109,7 @@ class Store:
         address = parse(url)
         store = cls(address, connect(address, patience_s))
         try:
-            async with store._reading() as connection:
+            async with store.reading() as connection:
                 await connection.run_sync(require_current, address)
         except BaseException:
             await store.close()
@@ -103,12 +128,16 @@ class Store:
 
     # -- sessions -------------------------------------------------------------------------------------------------
 
-    async def begin(self, name: str, spec: EngineSpec, now_ns: int, seq: int = 0) -> Session:
+    async def begin(
+        self, name: str, spec: EngineSpec, now_ns: int, seq: int = 0, first: FirstEpoch | None = None
+    ) -> Session:
         """Begin a session of that specification, whose tape goes on after `seq` rows that were replayed from elsewhere.
 
-        Its accounts' cash is posted. Raises StoreUseError where the name is taken.
+        Its accounts' cash is posted. first: its first epoch, which begins with it. Raises StoreUseError where the name is
+        taken.
         """
-        async with self._writing() as connection:
+        packed = None if first is None else await asyncio.to_thread(_packed, first.start.content)
+        async with self.writing() as connection:
             if await _session(connection, name):
                 raise StoreUseError(
                     f"{self.address}: there is a session {name!r} already; choose another name"
@@ -119,34 +148,57 @@ class Store:
             for table, described in _described(session, spec):
                 await connection.execute(insert(table), described)
             initial = [round(a.cash * spec.scale(a.currency)) for a in spec.accounts]
-            await copying.insert(connection, t.postings, rows.opening(session, seq, now_ns, initial))
+            await copying.insert(connection, t.postings, to_rows.opening(session, seq, now_ns, initial))
+            if first is not None and packed is not None:
+                epoch = Epoch(1, first.build, first.config_hash, first.config, seq + 1, now_ns)
+                await _put_epoch(connection, session, epoch)
+                await committing.keep_snapshot(connection, session, first.start, packed)
         return Session(session, name, seq, now_ns)
 
     async def session(self, name: str) -> Session | None:
         """The session of that name, as far as it is committed, or None."""
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             return await _session(connection, name)
 
-    async def begin_epoch(self, session: int, build: str, config_hash: str, config: str, now_ns: int) -> int:
+    async def sessions(self) -> list[Session]:
+        """All sessions, the oldest first."""
+        s = t.sessions.c
+        async with self.reading() as connection:
+            found = await connection.execute(select(s.id, s.name, s.seq, s.started).order_by(s.id))
+            return [Session(*row) for row in found]
+
+    async def epochs(self, session: int) -> list[Epoch]:
+        """A session's epochs, the oldest first."""
+        e = t.epochs.c
+        columns = (e.epoch, e.build, e.config_hash, e.config, e.first_seq, e.started, e.ended, e.last_seq)
+        async with self.reading() as connection:
+            of = select(*columns).where(e.session == session).order_by(e.epoch)
+            return [Epoch(*row) for row in await connection.execute(of)]
+
+    async def begin_epoch(
+        self, session: int, build: str, config_hash: str, config: str, now_ns: int, start: Saved | None = None
+    ) -> int:
         """Begin an epoch after what is committed: one engine build, one configuration; its number, from 1 on.
 
-        An epoch before it that has no end was ended by a crash, and keeps none.
+        start: the state that it starts from, where there is no snapshot of it; kept for ever. An epoch before it that has no
+        end was ended by a crash, and keeps none.
         """
-        async with self._writing() as connection:
+        packed = None if start is None else await asyncio.to_thread(_packed, start.content)
+        async with self.writing() as connection:
             seq = await _seq(connection, session)
+            if start is not None and start.seq != seq:
+                raise StoreUseError(f"a state of seq {start.seq} to start from at {seq}")
             e = t.epochs.c
             newest = await connection.execute(select(func.max(e.epoch)).where(e.session == session))
             epoch = int(newest.scalar() or 0) + 1
-            row = {
-                "session": session, "epoch": epoch, "build": build, "config_hash": config_hash, "config": config,
-                "first_seq": seq + 1, "started": now_ns,
-            }  # fmt: skip
-            await connection.execute(insert(t.epochs), row)
+            await _put_epoch(connection, session, Epoch(epoch, build, config_hash, config, seq + 1, now_ns))
+            if start is not None and packed is not None:
+                await committing.keep_snapshot(connection, session, start, packed)
         return epoch
 
     async def end_epoch(self, session: int, epoch: int, now_ns: int) -> None:
         """End an epoch at what is committed. Raises StoreUseError where there is none that could end."""
-        async with self._writing() as connection:
+        async with self.writing() as connection:
             seq = await _seq(connection, session)
             e = t.epochs.c
             going = (e.session == session, e.epoch == epoch, e.ended.is_(None))
@@ -166,14 +218,19 @@ class Store:
         packed = None
         if batch.snapshot is not None:
             packed = await asyncio.to_thread(_packed, batch.snapshot.content)
-        async with self._writing() as connection:
+        async with self.writing() as connection:
             return await committing.commit(connection, session, batch, packed)
 
-    async def last_snapshot(self, session: int) -> Saved | None:
-        """The newest snapshot, or None. Raises StoreError where it cannot be unpacked."""
+    async def snapshot(self, session: int, at: int | None = None) -> Saved | None:
+        """The newest snapshot, or the newest that is not after seq `at`; None where there is none.
+
+        Raises StoreError where it cannot be unpacked; there may be one before it.
+        """
         s = t.snapshots.c
-        async with self._reading() as connection:
-            newest = select(s.seq, s.state_hash, s.size, s.content).where(s.session == session)
+        newest = select(s.seq, s.state_hash, s.size, s.content).where(s.session == session)
+        if at is not None:
+            newest = newest.where(s.seq <= at)
+        async with self.reading() as connection:
             row = (await connection.execute(newest.order_by(s.seq.desc()).limit(1))).first()
         if row is None:
             return None
@@ -187,30 +244,45 @@ class Store:
             ) from error
         return Saved(row.seq, row.state_hash, content)
 
-    async def inputs(self, session: int, after: int = 0, chunk: int = CHUNK) -> AsyncIterator[Taped]:
-        """The tape after a seq, to what is committed now, in order, in stretches of at most `chunk` inputs.
+    async def snapshots(self, session: int) -> list[tuple[int, str]]:
+        """Seq and state hash of the snapshots that are there, in that order."""
+        s = t.snapshots.c
+        async with self.reading() as connection:
+            of = select(s.seq, s.state_hash).where(s.session == session).order_by(s.seq)
+            return [(row.seq, row.state_hash) for row in await connection.execute(of)]
 
-        Raises SequenceError where inputs are missing.
+    async def inputs(
+        self, session: int, after: int = 0, until: int | None = None, chunk: int = CHUNK
+    ) -> AsyncIterator[Taped]:
+        """The tape after a seq, to seq `until` or what is committed now, in order.
+
+        It comes in stretches, of about `chunk` inputs, and never less than what was one commit. Raises SequenceError where
+        inputs are missing.
         """
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             end = await _seq(connection, session)
+        end = end if until is None else min(end, until)
         while after < end:
-            first, last = after + 1, min(after + chunk, end)
-            async with self._reading() as connection:
-                columns = await committing.taped(connection, session, first, last)
+            first, wanted = after + 1, min(after + chunk, end)
+            async with self.reading() as connection:
+                ticks = tape.cut(await tape.read(connection, session, first, wanted), 0, end - after)
+                after += len(ticks.price)
                 p = t.payloads.c
-                of = select(p.seq, p.kind, p.content).where(p.session == session, p.seq.between(first, last))
+                of = select(p.seq, p.kind, p.content).where(p.session == session, p.seq.between(first, after))
                 payloads = tuple(Payload(*row) for row in await connection.execute(of.order_by(p.seq)))
-            if len(columns["seq"]) != last - first + 1:
-                raise SequenceError(
-                    f"{self.address}: session {session} has {len(columns['seq'])} of the inputs {first} to {last}; "
-                    "the tape cannot be replayed from there: restore a copy"
-                )
-            ticks = (
-                columns[name].astype(dtype) for name, dtype in zip(Ticks._fields, TICK_DTYPES, strict=True)
-            )
-            yield Taped(first, Ticks(*ticks), payloads)
-            after = last
+            yield Taped(first, ticks, payloads)
+
+    async def cash(self, session: int) -> dict[int, int]:
+        """Account -> its cash by the ledger, in money units."""
+        p = t.postings.c
+        found: dict[int, int] = {}
+        async with self.reading() as connection:
+            for side, sign in ((p.debit, 1), (p.credit, -1)):
+                mine = (p.session == session, side == t.LedgerAccount.CASH)
+                total = select(p.account, func.sum(p.amount)).where(*mine).group_by(p.account)
+                for account, amount in await connection.execute(total):
+                    found[account] = found.get(account, 0) + sign * int(amount)
+        return found
 
     # -- rows for people ------------------------------------------------------------------------------------------
 
@@ -222,12 +294,20 @@ class Store:
         before: the key (`id` of orders, else `number`) of the last row of the page before. Enums are numbers, accounts,
         strategies and instruments indices.
         """
-        if table not in PAGED:
-            raise StoreUseError(f"{table!r} is no table with pages; there are {', '.join(PAGED)}")
-        of = t.metadata.tables[table]
-        key = of.c[PAGED[table]]
+        of, key = _paged(table)
         query = select(of).where(of.c.session == session).order_by(key.desc()).limit(limit)
         return await self._all(query if before is None else query.where(key < before))
+
+    async def rows(
+        self, table: str, session: int, after: int = 0, limit: int = 10_000
+    ) -> list[dict[str, Any]]:
+        """Rows of a long table of PAGED whose key is above `after`, in its order: that in which they were committed.
+
+        `number` counts the rows of all sessions, and has holes.
+        """
+        of, key = _paged(table)
+        query = select(of).where(of.c.session == session, key > after).order_by(key).limit(limit)
+        return await self._all(query)
 
     async def find(self, table: str, **equal: Any) -> list[dict[str, Any]]:
         """Rows of a small table of FOUND whose columns equal what is given, in the order of their key."""
@@ -249,24 +329,26 @@ class Store:
             if missing := wanted - set(row):
                 raise StoreUseError(f"a row of {table} lacks {', '.join(sorted(missing))}")
         if rows:
-            async with self._writing() as connection:
+            async with self.writing() as connection:
                 given = [dict(row) for row in rows]
                 await connection.execute(upsert(connection.dialect.name, of), given)
 
     # -- transactions ---------------------------------------------------------------------------------------------
 
     async def _all(self, query: Any) -> list[dict[str, Any]]:
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             return [dict(row) for row in (await connection.execute(query)).mappings()]
 
     @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that reads, for this package."""
         with translated(str(self.address)):
-            async with self._engine.connect() as connection, _sound(connection):
+            async with self._reader.connect() as connection, _sound(connection):
                 yield connection
 
     @asynccontextmanager
-    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes, for this package; committed at the end of the block."""
         with translated(str(self.address)):
             async with self._one_writer, self._writer.begin() as connection, _sound(connection):
                 yield connection
@@ -289,6 +371,11 @@ async def _session(connection: AsyncConnection, name: str) -> Session | None:
     s = t.sessions.c
     row = (await connection.execute(select(s.id, s.name, s.seq, s.started).where(s.name == name))).first()
     return Session(*row) if row else None
+
+
+async def _put_epoch(connection: AsyncConnection, session: int, epoch: Epoch) -> None:
+    row = epoch._asdict()
+    await connection.execute(insert(t.epochs), {"session": session, "epoch": row.pop("number"), **row})
 
 
 async def _seq(connection: AsyncConnection, session: int) -> int:
@@ -323,6 +410,13 @@ def _described(session: int, spec: EngineSpec) -> Iterable[tuple[Table, list[dic
             for k, (name, a) in enumerate(named)
         ],
     )
+
+
+def _paged(table: str) -> tuple[Table, Column[Any]]:
+    if table not in PAGED:
+        raise StoreUseError(f"{table!r} is no table with pages; there are {', '.join(PAGED)}")
+    of = t.metadata.tables[table]
+    return of, of.c[PAGED[table]]
 
 
 def _check_columns(table: Table, given: Iterable[str]) -> None:

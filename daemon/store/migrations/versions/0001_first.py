@@ -40,19 +40,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_grades")),
     )
     op.create_table(
-        "inputs",
-        sa.Column("session", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("ts_event", sa.BigInteger(), nullable=False),
-        sa.Column("ts_recv", sa.BigInteger(), nullable=False),
-        sa.Column("instrument", sa.Integer(), nullable=False),
-        sa.Column("price", sa.Double(), nullable=False),
-        sa.Column("size", sa.Double(), nullable=False),
-        sa.Column("flags", sa.SmallInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("session", "seq", name=op.f("pk_inputs")),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
         "models",
         sa.Column("name", sa.Text(), autoincrement=False, nullable=False),
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
@@ -126,6 +113,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
         sa.UniqueConstraint("name", name=op.f("uq_sessions_name")),
     )
+    op.create_table(
+        "tape",
+        sa.Column("session", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("first", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.Column("ts_first", sa.BigInteger(), nullable=False),
+        sa.Column("ts_last", sa.BigInteger(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("session", "first", name=op.f("pk_tape")),
+    )
+    if op.get_bind().dialect.name == "postgresql":  # which would try to compress it, in vain
+        op.execute("ALTER TABLE tape ALTER COLUMN content SET STORAGE EXTERNAL")
     op.create_table(
         "training_runs",
         sa.Column("id", sa.Text(), autoincrement=False, nullable=False),
