@@ -103,6 +103,7 @@ def class_spec(
     actor.features = tuple(dict.fromkeys((*actor.features, *given.features)))
     actor.timeframes = tuple(dict.fromkeys((*actor.timeframes, *given.timeframes)))
     actor.history = given.history or actor.history
+    actor.signals = given.signals
     return StrategySpec(
         **_common(name, account, given),
         features=tuple(in_ns(feature) for feature in actor.features),

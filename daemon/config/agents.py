@@ -65,6 +65,10 @@ class Strategy(Model):
         description="Indicators that a class may ask for, beside its own: sma_20, rsi_14, macd, cash_share, ...; "
         "sma_20@1h is of hourly bars. Of a model all that it sees, in order, where you want that checked.",
     )
+    signals: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
+        default=(),
+        description="The asynchronous actors (under actors) whose signals a class hears, in on_signal.",
+    )
     history: int | None = Field(
         default=None,
         gt=0,

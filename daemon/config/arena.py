@@ -112,7 +112,9 @@ class ArenaConfig(Market):
     @cached_property
     def backtest(self) -> BacktestConfig:
         """The backtest that it is: an account for each agent, then one for each baseline."""
-        shared = {key: getattr(self, key) for key in BacktestConfig.model_fields if key != "accounts"}
+        shared = {
+            key: getattr(self, key) for key in BacktestConfig.model_fields if key in type(self).model_fields
+        }
         agents = checks.named((*self.agents, *map(self._baseline, self.baselines)))
         accounts = tuple(map(self._account, agents))
         return BacktestConfig.model_construct(**shared, accounts=accounts)  # of parts that are right already

@@ -90,7 +90,9 @@ def strategy(given: Strategy) -> Iterator[Finding]:
             yield ("size",), "is missing; write {units: 100} or {fraction: 0.95}"
         # what a model sees may be said, to be compared with what it has learned on: trained.py
         for key in (
-            ("history", "timeframes") if is_model(given.use) else ("features", "history", "timeframes")
+            ("history", "signals", "timeframes")
+            if is_model(given.use)
+            else ("features", "history", "signals", "timeframes")
         ):
             if getattr(given, key):
                 yield (key,), f"is for classes of your own; {given.use} chooses itself: remove it"
@@ -159,7 +161,7 @@ def backtest(config: BacktestConfig) -> Iterator[Finding]:
     """The market is whole, and names lead to things that fit."""
     yield from market(config)
     yield from ((("accounts", *keys), m) for keys, m in names("account", config.accounts))
-    bars = {d.instrument: d.bar for d in config.data}
+    bars = config.bars
     for a, account in enumerate(config.accounts):
         at = ("accounts", a)
         yield from (((*at, *keys), m) for keys, m in cash(account, config.currencies))
@@ -170,9 +172,11 @@ def backtest(config: BacktestConfig) -> Iterator[Finding]:
         for s, given in enumerate(account.strategies):
             for keys, message in _trades(config, bars, account, given):
                 yield (*at, "strategies", s, *keys), message
+    from daemon.config.actor_checks import actors
     from daemon.config.risk_checks import accounts
 
     yield from accounts(config)
+    yield from actors(config)
 
 
 class _Account(Protocol):

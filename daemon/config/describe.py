@@ -15,6 +15,7 @@ from daemon.config.types import format_duration
 
 if TYPE_CHECKING:
     from daemon.config.accounts import Account, Margin
+    from daemon.config.actors import ActorConfig
     from daemon.config.agents import Strategy
     from daemon.config.deposits import Deposit
     from daemon.config.learning import Reward
@@ -33,6 +34,8 @@ def backtest(config: BacktestConfig) -> Iterator[str]:
     strategies = [s for account in config.accounts for s in account.strategies]
     limits = [*(a.limits for a in config.accounts), *(s.limits for s in strategies if s.limits)]
     yield from describe_risk.risk(config, {name for s in strategies for name in s.instruments}, limits)
+    for actor in config.actors:
+        yield f"  actor {_actor(actor)}"
     for account in config.accounts:
         scale = config.currencies[account.currency].scale
         kind = _kind(account.margin)
@@ -83,7 +86,7 @@ def _data(config: Market) -> Iterator[str]:
     for data in config.data:
         elsewhere = "made up" if data.source == "synthetic" else "with the installation"
         where = getattr(data, "path", elsewhere)
-        calendar = _calendar(config.instruments[data.instrument].calendar, data.bar)
+        calendar = _calendar(config.instruments[data.instrument].calendar, config.bars[data.instrument])
         yield f"  data: {data.instrument}, {data.source}, {where}; {calendar}"
         if data.instrument not in told:
             told.add(data.instrument)
@@ -150,4 +153,12 @@ def _moment(at: datetime) -> str:
 def _strategy(given: Strategy) -> str:
     params = ", ".join(f"{key} {value}" for key, value in given.params.items())
     bars = ", ".join((format_timeframe(given.timeframe), *given.timeframes))
-    return f"{given.name}: {given.use}({params}) on {', '.join(given.instruments)}, {bars}"
+    hears = f"; hears {', '.join(given.signals)}" if given.signals else ""
+    return f"{given.name}: {given.use}({params}) on {', '.join(given.instruments)}, {bars}{hears}"
+
+
+def _actor(given: ActorConfig) -> str:
+    params = ", ".join(f"{key} {value}" for key, value in given.params.items())
+    where = "a task" if given.run == "task" else "a process"
+    bars = format_duration(given.timeframe)
+    return f"{given.name}: {given.use}({params}) in {where}, hears {', '.join(given.instruments)}, {bars}"

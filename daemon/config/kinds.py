@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from daemon.config import describe
+from daemon.config import describe, describe_paper
 from daemon.config.arena import ArenaConfig
 from daemon.config.market import Market
 from daemon.config.models import BacktestConfig
+from daemon.config.paper import PaperConfig
 from daemon.config.training import TrainingConfig
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 COMMANDS: dict[type[Market], str] = {
     BacktestConfig: "backtest",
+    PaperConfig: "run",
     TrainingConfig: "train",
     ArenaConfig: "arena",
 }
@@ -26,6 +28,8 @@ def described(config: Market) -> Iterator[str]:
     """What it would run, in lines for a person. Raises DataError where a file of corporate actions is wrong."""
     if isinstance(config, TrainingConfig):
         return describe.training(config)
+    if isinstance(config, PaperConfig):
+        return describe_paper.paper(config)
     return describe.backtest(_as_backtest(config))
 
 

@@ -87,6 +87,11 @@ class Market(Model):
         """The instruments that there are data of, in the order of the data."""
         return tuple(dict.fromkeys(d.instrument for d in self.data))
 
+    @property
+    def bars(self) -> dict[str, int]:
+        """Instrument -> how long the bars last that it trades on, in ns; 0: it trades on ticks."""
+        return {d.instrument: d.bar for d in self.data}
+
 
 Currencies = Annotated[
     dict[Currency, CurrencyRules],

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from daemon.config import checks
 from daemon.config.accounts import Account
+from daemon.config.actors import ActorConfig
 from daemon.config.base import SOME
 from daemon.config.instruments import CurrencyRules
 from daemon.config.market import Currencies, Market, scales
@@ -33,6 +34,9 @@ class BacktestConfig(Market):
         description="Where trained models are looked for; null: in ./models of the current folder.",
     )
     accounts: Annotated[tuple[Account, ...], *SOME] = Field(description="Who trades.")
+    actors: Annotated[tuple[ActorConfig, ...], Field(strict=False)] = Field(
+        default=(), description="Slow classes of yours beside the engine, whose signals strategies listen to."
+    )
     currencies: Currencies = Field(default={})
 
     @field_validator("currencies")

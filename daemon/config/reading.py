@@ -96,7 +96,11 @@ def _kind_of(root: Node) -> type[Market]:
 
 def _known(root: Node, kind: type[Market]) -> int:
     """How many of the keys a kind of configuration has."""
-    return len(root.value.keys() & kind.model_fields.keys())
+    from daemon.config.models import BacktestConfig
+
+    # a paper session is a backtest that is fed: without that, its other keys make none of it
+    fields = kind if "feed" in root.value or not issubclass(kind, BacktestConfig) else BacktestConfig
+    return len(root.value.keys() & fields.model_fields.keys())
 
 
 def _text(path: Path, place: Place) -> str:
@@ -147,6 +151,14 @@ def _absolute(root: Node, kind: type[Market]) -> Node:
                 source = Node({**source.value, **paths}, source.place)
             sources.append(source)
         entries["data"] = Node(sources, data.place)
+    service = entries.get("service")
+    if (
+        service
+        and isinstance(service.value, dict)
+        and isinstance(control := service.value.get("control"), Node)
+    ):
+        socket = _path(control, control.place) if control.value is not None else control
+        entries["service"] = Node({**service.value, "control": socket}, service.place)
     return Node(entries, root.place)
 
 

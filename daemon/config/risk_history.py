@@ -59,10 +59,9 @@ def lines(config: Market, traded: Collection[str], limits: Sequence[RiskLimits])
     if risk is None:
         return
     first = first_rows(config)
-    bars = {d.instrument: d.bar for d in config.data}
     calendars = {
         (config.instruments[name].calendar, calendar_key(config.instruments[name].calendar, bar))
-        for name, bar in bars.items()
+        for name, bar in config.bars.items()
     }
 
     def rows(begin: int, end: int) -> int:
@@ -74,6 +73,8 @@ def lines(config: Market, traded: Collection[str], limits: Sequence[RiskLimits])
         return max(0, rows(begin, start) - 1)
 
     start = ns_of(config.start) if config.start else min(first.values())
+    # what a live session has no data of begins with it
+    first |= {name: start for name in config.bars if name not in first}
     read = start - config.warmup if config.warmup else min(first.values())
     begins = {name: max(first[name], read) for name in first if name in traded}
     have = {name: returns(begin) for name, begin in begins.items()}
@@ -118,6 +119,8 @@ def _hint(config: Market, first: int, start: int, enough: Callable[[int], bool])
     """What to change, so that there is enough."""
     if not config.start:
         return "give a start, before which history is built up"
+    if first >= start:
+        return "give it a history under data, or write short_history: {prior_volatility: 0.03}"
     if not enough(first):
         return f"its data begin on {_day(first)}: choose a later start, or short_history: {{prior_volatility: 0.03}}"
     few, many = 0, _MOST_DAYS

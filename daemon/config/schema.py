@@ -10,7 +10,7 @@ from daemon.config.uses import CLASSES, MODEL
 
 
 def schema(command: str = "backtest") -> dict[str, Any]:
-    """The schema (draft 2020-12) of what a command takes, backtest, train or arena, with each key's meaning.
+    """The schema (draft 2020-12) of what a command takes, backtest, run, train or arena, with each key's meaning.
 
     The parameters of each shipped rule, and of each algorithm, are in it too.
     """

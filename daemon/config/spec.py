@@ -38,12 +38,13 @@ def engine_spec(config: BacktestConfig) -> tuple[EngineSpec, dict[str, Actor]]:
     A strategy's name there is ``account/strategy``. Instruments keep the order in which the configuration has them.
     Raises StrategyError where a strategy's own code raises.
     """
+    from daemon.config.actor_specs import heard
     from daemon.config.agent_specs import account_spec, class_spec, model_spec, rule_spec
     from strategies.loading import make_actor
 
     actors: dict[str, Actor] = {}
     strategies = []
-    bars = {d.instrument: d.bar for d in config.data}
+    bars = config.bars
     for account in config.accounts:
         for given in account.strategies:
             name = f"{account.name}/{given.name}"
@@ -60,7 +61,7 @@ def engine_spec(config: BacktestConfig) -> tuple[EngineSpec, dict[str, Actor]]:
     spec = replace(
         whole,
         accounts=accounts,
-        strategies=tuple(strategies),
+        strategies=heard(strategies, actors, config),
         reasons=reasons(config),
     )
     return spec, actors
@@ -72,7 +73,7 @@ def market_spec(config: Market, currencies: Mapping[str, CurrencyRules]) -> Engi
     from engine.records import NO_TIME
     from engine.spec import EngineSpec
 
-    bars = {d.instrument: d.bar for d in config.data}
+    bars = config.bars
     symbols = {name: later_symbols(found) for name, found in actions(config).items()}
     return EngineSpec(
         instruments=tuple(

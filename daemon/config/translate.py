@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
@@ -29,16 +30,16 @@ def _problem(details: ErrorDetails, root: Node, model: type[BaseModel]) -> Probl
         if part == "[key]":  # pydantic's mark that the key is meant, not its value
             continue
         if isinstance(node.value, dict):
-            source = node.value.get("source")
-            if part not in node.value and source and source.value == part:
-                continue  # pydantic also names what it chose between kinds of data by
+            if part not in node.value and any(k in node.value and node.value[k].value == part for k in _TAGS):
+                continue  # pydantic also names what it chose between kinds by
             node = node.value.get(str(part), node)
         elif isinstance(node.value, list) and isinstance(part, int):
             node = node.value[part]
         keys.append(str(part))
     if details["type"] == "union_tag_invalid":
-        node = node.value["source"]
-        keys.append("source")
+        tag = _tag(details)
+        node = node.value[tag]
+        keys.append(tag)
     return Problem(node.place, ".".join(keys), message(details, model))
 
 
@@ -58,7 +59,8 @@ def message(details: ErrorDetails, model: type[BaseModel]) -> str:
     """What is wrong, and what to do; `model` is the one whose validation gave the error."""
     kind, given, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "extra_forbidden":
-        return _unknown(str(details["loc"][-1]), given, _known_keys(model, details["loc"][:-1]))
+        *around, key = details["loc"]
+        return _elsewhere(str(key), model, around) or _unknown(str(key), given, _known_keys(model, around))
     if kind in _BOUNDS:
         sign, name = _BOUNDS[kind]
         return f"is {show(given)}; it must be {sign} {context[name]}"
@@ -73,11 +75,9 @@ def message(details: ErrorDetails, model: type[BaseModel]) -> str:
         expected = context.get("expected") or context["expected_tags"]
         return f"is {show(given if kind == 'literal_error' else context['tag'])}; write one of {expected}"
     if kind in ("missing", "union_tag_not_found"):
-        return (
-            "is missing; add it"
-            if kind == "missing"
-            else "names no source; add source: csv, parquet, catalog, sample or synthetic"
-        )
+        if details["loc"] == ("feed",) and kind == "missing":
+            return _FEED
+        return "is missing; add it" if kind == "missing" else _untagged(_tag(details), model, details["loc"])
     if kind == "value_error":
         return str(context["error"])
     return details["msg"]  # our own checks, and what a strategy's own model says
@@ -128,7 +128,47 @@ def _unknown(key: str, given: Any, known: list[str]) -> str:
     )
 
 
-def _known_keys(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+# what tells kinds of an entry apart: data and feeds have a source, notifications a target
+_TAGS = ("source", "target")
+
+
+def _tag(details: ErrorDetails) -> str:
+    return str(details["ctx"]["discriminator"]).strip("'")
+
+
+def _untagged(tag: str, model: type[BaseModel], loc: tuple[str | int, ...]) -> str:
+    here: Any = model
+    for part in loc:
+        here = _step(here, part)
+    kinds = [kind for option in _models(here) for kind in get_args(option.model_fields[tag].annotation)]
+    return f"names no {tag}; add {tag}: {', '.join(kinds[:-1])} or {kinds[-1]}"
+
+
+_FEED = (
+    "is missing, and without it this is a configuration for papertape backtest; write feed: {source: replay, speed: 60} "
+    "and a start to play its data, or feed: {source: finnhub} for live prices"
+)
+
+
+def _elsewhere(key: str, model: type[BaseModel], around: Sequence[str | int]) -> str:
+    """Where a key belongs that stands in the wrong place, or in the wrong kind of configuration; empty: nowhere."""
+    from daemon.config.models import BacktestConfig
+    from daemon.config.paper import PaperConfig
+
+    sections = {name: _models(field.annotation) for name, field in model.model_fields.items()}
+    if around:
+        if sections.get(str(around[0])) and key in sections:
+            return f"unknown key; it belongs to the top of the file, beside {around[0]}"
+        return ""
+    for name, options in sections.items():
+        if any(key in option.model_fields for option in options):
+            return f"unknown key; it belongs under {name}"
+    if key in PaperConfig.model_fields.keys() - BacktestConfig.model_fields.keys():
+        return "unknown key; it belongs to a configuration for papertape run, which has a feed; remove it"
+    return ""
+
+
+def _known_keys(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
     """The keys that may stand at a place: found along the models' annotations, which loc leads through."""
     here: Any = model
     for part in loc:
@@ -140,7 +180,9 @@ def _step(annotation: Any, part: str | int) -> Any:
     for option in _models(annotation):
         if part in option.model_fields:
             return option.model_fields[str(part)].annotation
-        if "source" in option.model_fields and get_args(option.model_fields["source"].annotation) == (part,):
+        if any(
+            t in option.model_fields and get_args(option.model_fields[t].annotation) == (part,) for t in _TAGS
+        ):
             return option
     for option in _options(annotation):
         if get_origin(option) in (dict, tuple):

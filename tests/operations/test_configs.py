@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.catalog.store import Catalog
 from daemon.config.arena import load_arena
 from daemon.config.errors import ConfigError
 from daemon.config.kinds import COMMANDS, engine_of
@@ -14,10 +15,12 @@ from daemon.config.spec import complete
 from daemon.config.training import load_training
 from daemon.config.training_spec import markets, task
 from engine.build import build
+from tests.hours import put_hours
 from tests.trained import store_model
 
 FOLDER = Path(__file__).parents[2] / "configs"
 FILES = sorted(FOLDER.rglob("*.yaml"))
+FOLDER_OF = {command: "paper" if command == "run" else command for command in COMMANDS.values()}
 PERSONALITIES = ("conservative", "aggressive", "momentum", "mean-reversion")
 
 
@@ -31,7 +34,14 @@ def overrides(tmp_path: Path) -> dict[str, list[str]]:
         config = load_training(FOLDER / "train" / f"{name}.yaml").config
         actions = config.actions.model_dump(exclude_none=True)
         store_model(models, name, config.features, actions, timeframe_ns=config.timeframe)
-    return {"ticks-to-minutes.yaml": [f"data.0.path={ticks}"], "battle.yaml": [f"models={models}"]}
+    traded = ("AAPL", "MSFT", "TSLA", "BTC-USD")
+    for name in traded:
+        put_hours(Catalog(tmp_path / "catalog"), name)
+    return {
+        "ticks-to-minutes.yaml": [f"data.0.path={ticks}"],
+        "battle.yaml": [f"models={models}"],
+        "finnhub.yaml": [f"data.{k}.path={tmp_path / 'catalog'}" for k in range(len(traded))],
+    }
 
 
 def test_the_configurations_that_were_promised_are_there() -> None:
@@ -44,6 +54,8 @@ def test_the_configurations_that_were_promised_are_there() -> None:
         "ppo-aapl.yaml",
         *(f"{name}.yaml" for name in PERSONALITIES),
         "battle.yaml",
+        "replay.yaml",
+        "finnhub.yaml",
     }
 
 
@@ -53,7 +65,7 @@ def test_configuration_loads_checks_and_builds(
 ) -> None:
     given = overrides.get(file.name, [])
     kind = kind_of_file(file)
-    assert COMMANDS[kind] == file.parent.name
+    assert FOLDER_OF[COMMANDS[kind]] == file.parent.name
     config = read(kind, file, given).config
     assert config.name == file.stem
     assert check(file, given)
@@ -71,7 +83,8 @@ def test_configuration_begins_by_saying_what_it_shows_and_how_to_run_it(file: Pa
             break
         comment.append(line.lstrip("# "))
     assert len(comment[0]) > 40
-    assert f"papertape {file.parent.name} configs/{file.relative_to(FOLDER)}" in "\n".join(comment)
+    (command,) = (c for c, folder in FOLDER_OF.items() if folder == file.parent.name)
+    assert f"papertape {command} configs/{file.relative_to(FOLDER)}" in "\n".join(comment)
 
 
 def test_personalities_differ_in_what_they_see_earn_and_may_do() -> None:
