@@ -22,13 +22,33 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The wall clock as it was when this was made, carried on by a steady one: a step of the former does not show."""
+    """The wall clock as it was when this was made, carried on by a steady one: a step of the former does not show.
 
-    def __init__(self) -> None:
-        self._offset = time.time_ns() - time.clock_gettime_ns(_STEADY)
+    not_before: ns UTC. A wall clock that was set back since then is taken for that much.
+    """
+
+    def __init__(self, not_before: int = 0) -> None:
+        self._offset = max(time.time_ns(), not_before) - time.clock_gettime_ns(_STEADY)
 
     def now_ns(self) -> int:
         return time.clock_gettime_ns(_STEADY) + self._offset
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class FeedClock:
+    """Time as the rows of a feed have it, such as a tape of history: the latest that was told. Waits last as they do outside."""
+
+    def __init__(self, now_ns: int = 0) -> None:
+        self._now = now_ns
+
+    def advance(self, ts: int) -> None:
+        """It is ts, ns UTC, or later."""
+        self._now = max(self._now, ts)
+
+    def now_ns(self) -> int:
+        return self._now
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

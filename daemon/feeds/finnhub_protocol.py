@@ -35,6 +35,7 @@ class Refusal(StrEnum):
     MISSHAPEN = "misshapen"  # a frame of trades without a list of them
     REPEATED = "repeated"  # a frame of trades, byte for byte as the one before; dropped by configuration
     UNKNOWN_SYMBOL = "unknown_symbol"
+    UNWATCHED = "unwatched"  # of a symbol that is not asked for any more
     WRONG_FIELDS = "wrong_fields"  # a print lacks something, or has it in another type
     BAD_PRICE = "bad_price"  # not a number, zero, negative, or absurd
     BAD_SIZE = "bad_size"
@@ -44,7 +45,7 @@ class Refusal(StrEnum):
     NO_PRICE = "no_price"  # it has a condition that forms no price
 
 
-_USUAL = (Refusal.REPEATED, Refusal.LATE, Refusal.NO_PRICE)  # nothing is wrong with them
+_USUAL = (Refusal.REPEATED, Refusal.UNWATCHED, Refusal.LATE, Refusal.NO_PRICE)  # nothing is wrong with them
 
 
 @dataclass
@@ -61,6 +62,7 @@ class ProtocolCounters:
     misshapen: int = 0
     repeated: int = 0
     unknown_symbol: int = 0  # from here on prints
+    unwatched: int = 0
     wrong_fields: int = 0
     bad_price: int = 0
     bad_size: int = 0
@@ -110,6 +112,11 @@ def subscribe(symbol: str) -> str:
     return json.dumps({"type": "subscribe", "symbol": symbol}, separators=(",", ":"))
 
 
+def unsubscribe(symbol: str) -> str:
+    """The frame that asks for them no more."""
+    return json.dumps({"type": "unsubscribe", "symbol": symbol}, separators=(",", ":"))
+
+
 class Protocol:
     """Reads the frames of one subscription, over as many connections as it takes.
 
@@ -122,9 +129,16 @@ class Protocol:
         self.news: list[tuple[Refusal, str]] = []
         self._told: set[Refusal] = set()
         self._symbols = symbols
+        self._gone: set[str] = set()  # symbols that were asked for once
         self._rules = rules
         self._last_ms = dict.fromkeys(symbols.values(), 0)
         self._last_frame = b""
+
+    def listen(self, symbols: Mapping[str, int]) -> None:
+        """Take the prints of these symbols, and of no others, from now on."""
+        self._gone = (self._gone | self._symbols.keys()) - symbols.keys()
+        self._symbols = symbols
+        self._last_ms = dict.fromkeys(symbols.values(), 0) | self._last_ms
 
     def forget(self) -> None:
         """A new connection: what is refused is news again."""
@@ -202,7 +216,7 @@ class Protocol:
         if type(price) not in _NUMBERS or type(size) not in _NUMBERS:
             return Refusal.WRONG_FIELDS
         if instrument is None:
-            return Refusal.UNKNOWN_SYMBOL
+            return Refusal.UNWATCHED if symbol in self._gone else Refusal.UNKNOWN_SYMBOL
         if not 0 < price <= HIGHEST_PRICE:
             return Refusal.BAD_PRICE
         if not 0 <= size <= LARGEST_SIZE:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TypeAlias, TypeVar
 
 from daemon.feeds.clock import Clock
@@ -60,13 +60,21 @@ class FinnhubQuotes(QueuedFeed):
     ) -> None:
         super().__init__(bound)
         self.counters = QuoteCounters()
-        self._listed = [(one, OpenTime([one.open_times])) for one in listed]
+        self.watch(listed)
         self._down = down
         self._ask = ask
         self._limiter = limiter
         self._clock = clock
         self._last: dict[int, Quote] = {}
         self._told: set[str] = set()
+
+    def counts(self) -> dict[str, int]:
+        """Of questions and answers."""
+        return {f"quotes_{name}": n for name, n in asdict(self.counters).items()}
+
+    def watch(self, listed: Sequence[Listed]) -> None:
+        """Ask about these from the next round on."""
+        self._listed = [(one, OpenTime([one.open_times])) for one in listed]
 
     async def _run(self) -> None:
         while True:

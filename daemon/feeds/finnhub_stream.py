@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 
 from daemon.feeds.backoff import Backoff
 from daemon.feeds.clock import Clock
 from daemon.feeds.errors import FeedError, Lost, NotConnected
-from daemon.feeds.finnhub_protocol import Protocol, Rules, ServerError, subscribe
+from daemon.feeds.finnhub_protocol import Protocol, Rules, ServerError, subscribe, unsubscribe
 from daemon.feeds.finnhub_socket import Connect, Connection, connect
 from daemon.feeds.items import Gap, Listed, Prints, Status, StatusKind
 from daemon.feeds.queued import BOUND, QueuedFeed
@@ -76,7 +78,7 @@ class FinnhubStream(QueuedFeed):
         self._settings = settings or StreamSettings()
         _check(listed, self._settings)
         self.counters = StreamCounters()
-        self.protocol = Protocol({one.symbol: one.instrument for one in listed}, self._settings.rules)
+        self.protocol = Protocol(_symbols(listed), self._settings.rules)
         self.down = asyncio.Event()
         self._listed = listed
         self._token = token
@@ -84,7 +86,40 @@ class FinnhubStream(QueuedFeed):
         self._connect = connect
         self._backoff = Backoff(rng or random.Random())
         self._open_time = OpenTime([one.open_times for one in listed])
-        self._gap: Gap | None = None
+        self._turn = asyncio.Lock()  # to say what is asked for, and which gaps there are
+        self._gaps: list[Gap] = []  # that last; of different instruments
+        self._connection: Connection | None = None  # that was asked for what is listed
+        self._silence: Silence | None = None  # of the connection
+        self._asked: set[str] = set()  # of the connection: symbols
+
+    def counts(self) -> dict[str, int]:
+        """Of connections and gaps, of frames and prints."""
+        return asdict(self.counters) | asdict(self.protocol.counters)
+
+    async def watch(self, listed: Sequence[Listed]) -> None:
+        """Ask for these and no others from now on, on the connection that there is and on those to come.
+
+        While the stream is down, a gap of what is new begins, and one of what is gone ends: nothing is promised of it any
+        more. Raises FeedError as at the start, and then changes nothing. Not to be awaited by the feed's reader: it waits
+        for room in the queue.
+        """
+        _check(listed, self._settings)
+        async with self._turn:
+            now = self._clock.now_ns()
+            before = {one.instrument for one in self._listed}
+            after = {one.instrument for one in listed}
+            self._listed = listed
+            self._open_time = OpenTime([one.open_times for one in listed])
+            self.protocol.listen(_symbols(listed))
+            if self._silence is not None:
+                self._silence.watches(self._open_time, now)
+            if self._gaps and after - before:
+                await self._begin_gap(after - before, now, "asked for while the stream is down")
+            await self._end_gaps(before - after, now)
+            if self._connection is not None:
+                with suppress(Lost):  # whoever reads it has it too
+                    await self._ask(self._connection)
+                    await self._tell(StatusKind.WATCHING, f"asked for {len(listed)} symbols from now on")
 
     async def _run(self) -> None:
         began = self._clock.now_ns()
@@ -97,6 +132,7 @@ class FinnhubStream(QueuedFeed):
                 try:
                     await self._live(connection)
                 finally:
+                    self._connection = self._silence = None
                     await connection.close()
                 wait = self._backoff.next()
             await self._clock.sleep(wait)
@@ -125,6 +161,7 @@ class FinnhubStream(QueuedFeed):
         began = self._clock.now_ns()
         silence = Silence(self._open_time, self._settings.no_frames_s, self._settings.no_prices_s, began)
         silence.hears()  # until all symbols are asked for, it is our turn
+        self._silence = silence
         self.counters.connected += 1
         self.protocol.forget()
         why = ""
@@ -159,10 +196,26 @@ class FinnhubStream(QueuedFeed):
         await connection.close()
 
     async def _subscribe(self, connection: Connection) -> None:
-        for one in self._listed:
-            await connection.send(subscribe(one.symbol))
-        await self._tell(StatusKind.CONNECTED, f"asked for {len(self._listed)} symbols")
-        await self._close_gap()
+        async with self._turn:
+            self._asked.clear()
+            await self._ask(connection)
+            self._connection = connection
+            await self._tell(StatusKind.CONNECTED, f"asked for {len(self._listed)} symbols")
+            if self._gaps:
+                now = self._clock.now_ns()
+                self.counters.gap_ns += now - min(gap.since for gap in self._gaps)
+                await self._end_gaps({one.instrument for one in self._listed}, now)
+
+    async def _ask(self, connection: Connection) -> None:
+        # for what is listed and was not asked for, and no more for what is not
+        wanted = {one.symbol: one for one in self._listed}
+        for symbol in sorted(self._asked - wanted.keys()):  # first, so that there is room
+            await connection.send(unsubscribe(symbol))
+            self._asked.discard(symbol)
+        for symbol in wanted:
+            if symbol not in self._asked:
+                await connection.send(subscribe(symbol))
+                self._asked.add(symbol)
 
     async def _read(self, connection: Connection, silence: Silence) -> None:
         # until it ends, as Lost
@@ -171,9 +224,10 @@ class FinnhubStream(QueuedFeed):
             silence.listens(self._clock.now_ns())
             frame = await connection.recv()
             silence.hears()
+            received = time.monotonic_ns()
             message = self.protocol.receive(frame, self._clock.now_ns())
             if isinstance(message, Prints):
-                await self._put(message)
+                await self._put(message._replace(received=received))
                 silence.priced = self._clock.now_ns()
             elif isinstance(message, ServerError):
                 if len(told) < _ERRORS_TOLD and message.text not in told:
@@ -195,20 +249,37 @@ class FinnhubStream(QueuedFeed):
         await self._put(Status(kind, self._clock.now_ns(), self._token.clean(text, 400)))
 
     async def _open_gap(self, since: int, why: str) -> None:
-        if self._gap is None:
-            instruments = tuple(one.instrument for one in self._listed)
-            self._gap = Gap(instruments, since, None, self._token.clean(why, 400))
-            self.counters.gaps += 1
-            self.down.set()
-            await self._put(self._gap)
+        async with self._turn:
+            if not self._gaps:
+                self.counters.gaps += 1
+                await self._begin_gap({one.instrument for one in self._listed}, since, why)
 
-    async def _close_gap(self) -> None:
-        gap, self._gap = self._gap, None
-        self.down.clear()
-        if gap is not None:
-            now = self._clock.now_ns()
-            self.counters.gap_ns += now - gap.since
-            await self._put(Gap(gap.instruments, gap.since, now, gap.why))
+    async def _begin_gap(self, instruments: Iterable[int], since: int, why: str) -> None:
+        gap = Gap(tuple(sorted(instruments)), since, None, self._token.clean(why, 400))
+        self._gaps.append(gap)
+        self.down.set()
+        await self._put(gap)
+
+    async def _end_gaps(self, instruments: set[int], until: int) -> None:
+        # of these instruments
+        ended: list[Gap] = []
+        still: list[Gap] = []
+        for gap in self._gaps:
+            for part, those in (
+                (ended, set(gap.instruments) & instruments),
+                (still, set(gap.instruments) - instruments),
+            ):
+                if those:
+                    part.append(replace(gap, instruments=tuple(sorted(those))))
+        self._gaps = still
+        if not still:
+            self.down.clear()
+        for gap in ended:
+            await self._put(replace(gap, until=until))
+
+
+def _symbols(listed: Sequence[Listed]) -> dict[str, int]:
+    return {one.symbol: one.instrument for one in listed}
 
 
 def _check(listed: Sequence[Listed], settings: StreamSettings) -> None:

@@ -1,4 +1,4 @@
-"""What feeds give: prints, marks from elsewhere, gaps, and what became of the connection.
+"""What feeds give: rows of the tape, marks from elsewhere, gaps, and what became of the connection.
 
 Times are int64 nanoseconds UTC. ts_event is the venue's; all others are by the clock that the feed was given.
 """
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from engine.records import Ticks
 from engine.spec import Sessions
 
 
@@ -24,9 +25,9 @@ class Listed:
 
 
 class Prints(NamedTuple):
-    """Rows for the tape, n of them, n >= 1: the columns of engine.records.Ticks but for ts_recv.
+    """Rows for the tape, n of them, n >= 1: the columns of engine.records.Ticks but for ts_recv, which is when they come in.
 
-    Live feeds give rows of kind PRINT only; a feed of history gives rows of any kind.
+    A feed that brings its own time, as history does, gives Ticks instead. What comes behind the columns is no part of the tape.
     """
 
     ts_event: np.ndarray[Any, Any]  # (n,) int64
@@ -34,6 +35,17 @@ class Prints(NamedTuple):
     price: np.ndarray[Any, Any]  # (n,) float64
     size: np.ndarray[Any, Any]  # (n,) float64, units traded
     flags: np.ndarray[Any, Any]  # (n,) uint8, RowKind in the low four bits
+    received: int = 0  # the process's monotonic clock, ns, when the frame came; 0: it did not come in one
+
+    @property
+    def columns(self) -> tuple[np.ndarray[Any, Any], ...]:
+        """The first five."""
+        return self[:5]
+
+    def part(self, rows: slice) -> Prints:
+        """Some of the rows; nothing is copied."""
+        ts, instrument, price, size, flags = (column[rows] for column in self.columns)
+        return Prints(ts, instrument, price, size, flags, self.received)
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,7 @@ class StatusKind(StrEnum):
     """What a Status tells of."""
 
     CONNECTED = "connected"  # and subscribed
+    WATCHING = "watching"  # other symbols were asked for
     DISCONNECTED = "disconnected"  # by the other side, or on the way
     CONTESTED = "contested"  # at once by the other side: another program may use the same token
     HUNG = "hung"  # by us, because nothing came
@@ -71,6 +84,7 @@ class StatusKind(StrEnum):
     ERROR = "error"  # the venue says that something is wrong
     JUNK = "junk"  # frames or prints were refused; one a reason and connection, the rest is counted
     QUOTES = "quotes"  # a quote could not be had; one a reason and outage, the rest is counted
+    ACTION = "action"  # a corporate action that somebody has to see to
 
 
 @dataclass(frozen=True)
@@ -82,4 +96,4 @@ class Status:
     text: str
 
 
-Item: TypeAlias = Prints | Quote | Gap | Status
+Item: TypeAlias = Prints | Ticks | Quote | Gap | Status

@@ -1,12 +1,13 @@
 """Several feeds as one, in time order, with bounded waiting.
 
 The rule. Each feed's own order stays as it is. Of the feeds' next items the one of the earliest time comes first, the
-earlier feed first where times are equal; prints are cut where another feed's item belongs between them. To know which is the
+earlier feed first where times are equal; rows are cut where another feed's item belongs between them. To know which is the
 earliest, an item waits until each other feed has its next one, or has ended, but for no more than `wait_s`. What then
 comes from another feed with an earlier time is passed on behind it, and counted.
 
-The time of a print is its ts_event, of a quote the same, but none is earlier than what its feed gave before. Gaps and
-statuses have no time in this sense: they wait for nothing, and keep their place among the items of their feed.
+The time of a row is its ts_recv where it has one (Ticks) and else its ts_event, of a quote its ts_event, but none is
+earlier than what its feed gave before. Gaps and statuses have no time in this sense: they wait for nothing, and keep their
+place among the items of their feed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 from daemon.feeds.clock import Clock
 from daemon.feeds.items import Item, Prints, Quote
 from daemon.feeds.queued import BOUND, QueuedFeed
-from engine.records import SECOND
+from engine.records import SECOND, Ticks
 
 _FIRST = -(2**63)
 
@@ -43,6 +44,17 @@ class _Head:
     item: Item
     times: np.ndarray[Any, Any]
     came: int  # ns, by our clock
+
+    def cut(self, n: int) -> tuple[Item, _Head]:
+        """The item's first n rows, and the others."""
+        first, rest = (self._part(rows) for rows in (slice(n), slice(n, None)))
+        return first, _Head(rest, self.times[n:], self.came)
+
+    def _part(self, rows: slice) -> Item:
+        if isinstance(self.item, Ticks):
+            return Ticks(*(column[rows] for column in self.item))
+        assert isinstance(self.item, Prints)
+        return self.item.part(rows)
 
 
 class Merged(QueuedFeed):
@@ -118,8 +130,9 @@ class Merged(QueuedFeed):
 
     def _arrived(self, i: int, item: Item) -> None:
         times = np.zeros(0, np.int64)
-        if isinstance(item, Prints):
-            times = np.maximum(np.maximum.accumulate(item.ts_event), self._reached[i])
+        if isinstance(item, Prints | Ticks):
+            rows = item.ts_recv if isinstance(item, Ticks) else item.ts_event
+            times = np.maximum(np.maximum.accumulate(rows), self._reached[i])
         elif isinstance(item, Quote):
             times = np.array([max(item.ts_event, self._reached[i])], np.int64)
         if len(times):
@@ -132,13 +145,12 @@ class Merged(QueuedFeed):
         first = min(times, key=lambda i: (times[i], i))
         head = self._heads.pop(first)
         item, n = head.item, len(head.times)
-        if isinstance(item, Prints):
+        if isinstance(item, Prints | Ticks):
             for i, ts in times.items():
                 if i != first:
                     n = min(n, int(np.searchsorted(head.times, ts, side="right" if first < i else "left")))
             if n < len(head.times):
-                self._heads[first] = _Head(Prints(*(c[n:] for c in item)), head.times[n:], head.came)
-                item = Prints(*(c[:n] for c in item))
+                item, self._heads[first] = head.cut(n)
         if n:
             if head.times[0] < self._passed:
                 self.counters.overtaken += 1

@@ -41,6 +41,10 @@ class QueuedFeed(ABC):
     async def _put(self, item: Item) -> None:
         await self._queue.put(item)
 
+    def counts(self) -> dict[str, int]:
+        """What it has counted since its start, by names that no other feed of a session has."""
+        return {}
+
     @property
     def depth(self) -> int:
         """Items that wait for the reader."""

@@ -68,6 +68,7 @@ class Silence:
         self.found: Overdue | None = None  # for which the connection was given up
         self.heard = now_ns  # the last frame, or when we were done with it
         self.priced = now_ns  # the same of the last print
+        self._since = now_ns  # no print is missed from before
 
     def listens(self, now_ns: int) -> None:
         """We wait for the next frame from now on."""
@@ -76,6 +77,10 @@ class Silence:
     def hears(self) -> None:
         """A frame has come, and we are busy with it."""
         self._listening = False
+
+    def watches(self, open_time: OpenTime, now_ns: int) -> None:
+        """Prices of other markets are waited for, from now on."""
+        self._open_time, self._since = open_time, now_ns
 
     def overdue(self, now_ns: int) -> Overdue | None:
         """None where all is well."""
@@ -94,4 +99,4 @@ class Silence:
         return max(min(frames, self._no_prices_s - self._quiet(now_ns) / SECOND), SHORTEST_S)
 
     def _quiet(self, now_ns: int) -> int:
-        return self._open_time.between(self.priced, now_ns)
+        return self._open_time.between(max(self.priced, self._since), now_ns)

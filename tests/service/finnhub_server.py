@@ -7,6 +7,8 @@ It runs in the event loop of the test. What it sends is the test's decision, one
         client = await server.client()
         await client.send(trades(...))
         await client.drop_mid_frame()
+
+As a program of its own, which sends at a rate: see finnhub_flood.
 """
 
 from __future__ import annotations
@@ -61,11 +63,12 @@ class Client:
     def __init__(self, connection: ServerConnection) -> None:
         self.asked: list[str] = []
         self.said: list[str] = []  # all that came, word for word
-        self._connection = connection
+        self.connection = connection
+        self.ended = False
 
     async def send(self, text: str | bytes) -> None:
         """A frame as it is: of text, or of bytes that need be no text."""
-        await self._connection.send(text, text=True)
+        await self.connection.send(text, text=True)
 
     async def ping(self) -> None:
         await self.send('{"type":"ping"}')
@@ -75,11 +78,11 @@ class Client:
 
     async def close(self, code: int = 1000) -> None:
         """A proper end."""
-        await self._connection.close(code)
+        await self.connection.close(code)
 
     def drop(self) -> None:
         """An end without any words."""
-        self._connection.transport.abort()
+        self.connection.transport.abort()
 
     async def drop_mid_frame(self, text: str) -> None:
         """An end after half of a frame."""
@@ -88,13 +91,13 @@ class Client:
         head = bytes([0x81, 126]) + len(frame).to_bytes(
             2, "big"
         )  # RFC 6455, 5.2: final text frame, 16 bits of length
-        self._connection.transport.write(head + frame[: len(frame) // 2])
+        self.connection.transport.write(head + frame[: len(frame) // 2])
         await asyncio.sleep(0.01)  # that it goes out before the end
         self.drop()
 
     async def wait_closed(self) -> None:
         """Until it has ended, whoever did it."""
-        await self._connection.wait_closed()
+        await self.connection.wait_closed()
 
 
 class FinnhubServer:
@@ -119,9 +122,9 @@ class FinnhubServer:
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
 
-    async def client(self) -> Client:
+    async def client(self, within_s: float = 20) -> Client:
         """The next connection."""
-        return await asyncio.wait_for(self._clients.get(), 20)
+        return await asyncio.wait_for(self._clients.get(), within_s)
 
     async def talk(self, connection: ServerConnection) -> None:
         """One connection, until it ends."""
@@ -137,7 +140,9 @@ class FinnhubServer:
             async for said in connection:
                 client.said.append(str(said))
                 message = json.loads(said)
-                if message["type"] == "subscribe":
+                if message["type"] == "unsubscribe":
+                    client.asked.remove(message["symbol"])
+                elif message["type"] == "subscribe":
                     if len(client.asked) >= self.most_symbols:
                         await client.error("Subscribing to too many symbols")
                     else:
@@ -145,6 +150,7 @@ class FinnhubServer:
         except ConnectionClosed:
             pass  # the test did it, or the other side
         finally:
+            client.ended = True
             self._open.discard(connection)
 
     def answer(self, connection: ServerConnection, request: Request) -> Response | None:
@@ -178,13 +184,13 @@ def _response(reply: Reply) -> Response:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[FinnhubServer]:
-    """A server on a free port of this machine."""
+async def serving(port: int = 0) -> AsyncIterator[FinnhubServer]:
+    """A server on a port of this machine, or a free one."""
     server = FinnhubServer()
     listening: Server = await serve(
         server.talk,
         "127.0.0.1",
-        0,
+        port,
         process_request=server.answer,
         compression=None,
         ping_interval=None,
@@ -199,3 +205,9 @@ async def serving() -> AsyncIterator[FinnhubServer]:
             connection.transport.abort()
         listening.close()
         await listening.wait_closed()
+
+
+if __name__ == "__main__":
+    from tests.service.finnhub_flood import main
+
+    main()

@@ -23,6 +23,7 @@ from daemon.feeds.merged import Merged
 from daemon.feeds.queued import QueuedFeed
 from daemon.feeds.secret import Secret
 from engine.records import SECOND
+from tests.service.finnhub_flood import flooding
 from tests.service.finnhub_server import FinnhubServer, Reply, quote, serving, trade, trades
 from tests.unit.daemon.feeds.markets import ALWAYS
 
@@ -279,6 +280,95 @@ def test_flood_comes_whole_and_in_order_also_to_a_slow_reader(bound: int) -> Non
     asyncio.run(whole())
 
 
+def test_flood_from_another_process_comes_whole_though_the_reader_rests_and_memory_is_bounded() -> None:
+    async def whole() -> None:
+        with flooding(rate=20_000, symbols=50, seconds=3.0) as flood:
+            instruments = [Listed(f"S{i:02d}", i, ALWAYS) for i in range(50)]
+            settings = StreamSettings(url=f"ws://127.0.0.1:{flood.port}")
+            desk = Desk()
+            async with FinnhubStream(instruments, Secret(KEY), SystemClock(), settings) as stream:
+                counters = stream.protocol.counters
+                while counters.prints < 5000:
+                    desk.items.append(await anext(stream))
+                await asyncio.sleep(1.2)  # some 900 frames come meanwhile
+                read = len(desk.items)
+                assert stream.depth == 64
+                # those that were read, those in the queue, and one that waits for room
+                assert counters.frames <= read + 64 + 1
+                reader = asyncio.create_task(desk.read(stream))
+                await desk.until(lambda d: counters.pings > 0)  # which comes behind the last print
+                await desk.until(lambda d: stream.depth == 0)
+                reader.cancel()
+            report = flood.end()
+            assert report["seconds"] == pytest.approx(3, abs=0.1)
+            assert report["prints"] == pytest.approx(60_000, rel=0.01)
+            assert len(desk.prices) == counters.prints == report["prints"]
+            sizes = [item.size.sum() for item in desk.items if isinstance(item, Prints)]
+            assert sum(sizes) == report["volume"]
+            assert desk.kinds == ["connected"]
+            assert report["connections"] == 1
+
+    asyncio.run(whole())
+
+
+def test_prints_out_of_order_and_repeated_are_counted_and_what_is_too_late_is_dropped() -> None:
+    async def story(server: FinnhubServer, stream: FinnhubStream, desk: Desk) -> None:
+        client = await server.client()
+        now = time.time_ns() // 1_000_000
+        one = trades(
+            trade("AAPL", 1.0, now), trade("AAPL", 2.0, now - 9_000), trade("AAPL", 3.0, now - 11_000)
+        )
+        await client.send(one)
+        await client.send(one)
+        await client.send(trades(trade("AAPL", 4.0, now - 10_000), trade("TSLA", 5.0, now - 60_000)))
+        await desk.until(lambda d: 5.0 in d.prices)
+        assert desk.prices == [1.0, 2.0, 1.0, 2.0, 4.0, 5.0]
+        c = stream.protocol.counters
+        assert (c.late, c.repeated, c.prints) == (2, 1, 6)
+        assert desk.kinds == ["connected"]
+
+    run(story)
+
+
+def test_other_symbols_are_asked_for_while_it_runs() -> None:
+    async def story(server: FinnhubServer, stream: FinnhubStream, desk: Desk) -> None:
+        client = await server.client()
+        await desk.until(lambda d: d.kinds == ["connected"])
+        await stream.watch([Listed("AAPL", 0, ALWAYS), Listed("MSFT", 3, ALWAYS)])
+        await client.send(trades(trade("MSFT", 1.0), trade("TSLA", 2.0)))
+        await desk.until(lambda d: d.prices == [1.0])
+        assert client.asked == ["AAPL", "MSFT"]
+        assert desk.kinds == ["connected", "watching"]
+        client.drop()
+        again = await server.client()
+        await desk.until(lambda d: d.kinds[-1] == "connected")
+        assert again.asked == ["AAPL", "MSFT"]
+        assert {gap.instruments for gap in desk.gaps} == {(0, 3)}
+
+    run(story)
+
+
+@pytest.mark.parametrize("step_s", [-3600, 3600])
+def test_step_of_the_wall_clock_neither_ends_the_connection_nor_refuses_prints(
+    step_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(server: FinnhubServer, stream: FinnhubStream, desk: Desk) -> None:
+        client = await server.client()
+        await client.send(trades(trade("AAPL", 1.0)))
+        await desk.until(lambda d: d.prices == [1.0])
+        now, before = time.time_ns, stream._clock.now_ns()
+        monkeypatch.setattr(time, "time_ns", lambda: now() + step_s * SECOND)
+        await client.send(trades(trade("AAPL", 2.0, now() // 1_000_000)))  # the venue's clock was right
+        await desk.until(lambda d: d.prices == [1.0, 2.0])
+        await client.ping()
+        await desk.until(lambda d: stream.protocol.counters.pings == 1)
+        assert 0 <= stream._clock.now_ns() - before < 100 * SECOND
+        assert desk.kinds == ["connected"]
+        assert stream.counters.hung == stream.protocol.counters.future == stream.protocol.counters.old == 0
+
+    run(story, no_frames_s=60.0, no_prices_s=60.0)
+
+
 def test_token_that_is_refused_at_the_start_is_a_clear_error() -> None:
     async def whole() -> None:
         async with serving() as server, stream_of(server, key="sk-other-secret") as stream:
@@ -473,7 +563,7 @@ def test_token_is_in_no_log_item_or_error(caplog: pytest.LogCaptureFixture) -> N
                 await client.error(f"bad token {secret}")
                 await client.send(json.dumps({"type": secret}))
                 await desk.until(lambda d: d.kinds[-2:] == ["error", "junk"])
-                await client._connection.close(4000, secret)
+                await client.connection.close(4000, secret)
                 await desk.until(lambda d: len(d.gaps) >= 3)
                 reader.cancel()
             assert secret not in repr(desk.items)

@@ -56,7 +56,7 @@ def test_trades_become_columns_in_the_order_of_the_frame() -> None:
     assert prints.ts_event.tolist() == [NOON - 2_000_000, NOON - 1_000_000]
     assert rows(prints) == [(2, 122.09, 10.0), (4, 129.0, 0.5)]
     assert prints.flags.tolist() == [0, 0]
-    assert [c.dtype for c in prints] == [np.int64, np.int32, np.float64, np.float64, np.uint8]
+    assert [c.dtype for c in prints.columns] == [np.int64, np.int32, np.float64, np.float64, np.uint8]
     assert reader.counters == ProtocolCounters(frames=1, prints=2)
 
 

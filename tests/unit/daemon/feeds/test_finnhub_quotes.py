@@ -105,6 +105,17 @@ def test_market_that_is_closed_is_not_asked_about() -> None:
     Desk(instruments, A=[(NOON, 1.0)], BTC=[(NOON, 2.0)]).run(story)
 
 
+def test_other_symbols_are_asked_about_from_the_next_round_on() -> None:
+    async def story(desk: Desk) -> None:
+        desk.down.set()
+        await desk.clock.advance(6)
+        desk.feed.watch(listed("A", "B", "C")[1:])
+        await desk.clock.advance(15)
+        assert desk.asked == [(5.0, "A"), (5.0, "B"), (20.0, "B"), (20.0, "C")]
+
+    Desk(listed("A", "B"), A=[(NOON, 1.0)], B=[(NOON, 2.0)], C=[(NOON, 3.0)]).run(story)
+
+
 def test_fifty_symbols_stay_below_sixty_requests_in_any_minute() -> None:
     symbols = [f"S{i}" for i in range(50)]
 

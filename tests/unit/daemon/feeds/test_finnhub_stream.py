@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
@@ -99,12 +100,14 @@ def run(desk: Desk, story: Callable[[Desk], Awaitable[None]]) -> None:
 def test_first_connection_asks_for_each_symbol_and_is_no_gap() -> None:
     async def story(desk: Desk) -> None:
         assert desk.wire.sent == [subscribe("AAPL"), subscribe("TSLA")]
+        before = time.monotonic_ns()
         desk.prints(129.5)
         await settle()
         assert desk.kinds() == ["connected", "prints"]
         prints = desk.items[-1]
         assert isinstance(prints, Prints)
         assert (prints.instrument.tolist(), prints.price.tolist()) == ([0], [129.5])
+        assert before <= prints.received <= time.monotonic_ns()
         assert not desk.stream.down.is_set()
 
     run(Desk(), story)
@@ -389,6 +392,144 @@ def test_connection_that_is_lost_while_it_is_asked_for_symbols_is_lost_as_others
         desk.wire.drop()
         await desk.clock.advance(1)
         assert desk.kinds() == ["connected", "contested", "gap", "contested"]
+
+    run(Desk(), story)
+
+
+def gaps(desk: Desk) -> list[tuple[tuple[int, ...], float, float | None]]:
+    spans = desk.gaps()
+    told = [item.instruments for item in desk.items if isinstance(item, Gap)]
+    return [(who, *span) for who, span in zip(told, spans, strict=True)]
+
+
+FOUR = listed("AAPL", "TSLA", "MSFT", "IBM")
+
+
+def test_other_symbols_are_asked_for_on_the_connection_that_there_is_and_on_the_next() -> None:
+    async def story(desk: Desk) -> None:
+        await desk.clock.advance(10)
+        await desk.stream.watch([FOUR[0], FOUR[2]])
+        await settle()
+        assert desk.wire.sent[2:] == ['{"type":"unsubscribe","symbol":"TSLA"}', subscribe("MSFT")]
+        assert (desk.kinds()[-1], desk.texts()[-1]) == ("watching", "asked for 2 symbols from now on")
+        ms = desk.clock.now_ns() // 1_000_000
+        desk.wire.put(trades(trade("TSLA", 1.0, ms), trade("MSFT", 2.0, ms)))  # the first was on its way
+        await settle()
+        prints = desk.items[-1]
+        assert isinstance(prints, Prints)
+        assert (prints.instrument.tolist(), prints.price.tolist()) == ([2], [2.0])
+        assert desk.kinds() == ["connected", "watching", "prints"]  # no junk, and no gap
+        assert desk.stream.protocol.counters.unwatched == 1
+        desk.wire.drop()
+        await desk.clock.advance(2)
+        assert desk.wire.sent == [subscribe("AAPL"), subscribe("MSFT")]
+        assert gaps(desk) == [((0, 2), 10.0, None), ((0, 2), 10.0, 11.0)]
+
+    run(Desk(), story)
+
+
+def test_symbol_that_is_watched_again_is_taken_again() -> None:
+    async def story(desk: Desk) -> None:
+        await desk.stream.watch(FOUR[1:2])
+        await settle()
+        await desk.stream.watch(FOUR[:2])
+        await settle()
+        desk.prints()
+        await settle()
+        assert desk.kinds() == ["connected", "watching", "watching", "prints"]
+        assert desk.wire.sent[2:] == ['{"type":"unsubscribe","symbol":"AAPL"}', subscribe("AAPL")]
+
+    run(Desk(), story)
+
+
+def test_gap_of_what_is_watched_while_the_stream_is_down_begins_then_and_of_what_is_not_any_more_ends() -> (
+    None
+):
+    async def story(desk: Desk) -> None:
+        await desk.clock.advance(10)
+        desk.wire.put({"type": "ping"})
+        await settle()
+        desk.wire.drop()
+        await desk.clock.advance(0.25)
+        await desk.stream.watch(FOUR[1:3])  # AAPL goes, MSFT comes
+        await settle()
+        await desk.clock.advance(0.25)
+        await desk.stream.watch(FOUR[3:])  # both of these go, IBM comes
+        await settle()
+        assert desk.stream.down.is_set()
+        await desk.clock.advance(0.5)
+        assert gaps(desk) == [
+            ((0, 1), 10.0, None),
+            ((2,), 10.25, None),
+            ((0,), 10.0, 10.25),
+            ((3,), 10.5, None),
+            ((1,), 10.0, 10.5),
+            ((2,), 10.25, 10.5),
+            ((3,), 10.5, 11.0),
+        ]
+        assert desk.wire.sent == [subscribe("IBM")]
+        assert not desk.stream.down.is_set()
+
+    run(Desk(), story)
+
+
+def test_list_that_cannot_be_watched_is_refused_and_changes_nothing() -> None:
+    async def story(desk: Desk) -> None:
+        with pytest.raises(FeedError, match="has no symbols"):
+            await desk.stream.watch([])
+        with pytest.raises(FeedError, match="3 symbols are more than the 2"):
+            await desk.stream.watch(FOUR[:3])
+        desk.prints()
+        await settle()
+        assert desk.kinds() == ["connected", "prints"]
+        assert len(desk.wire.sent) == 2
+
+    run(Desk(most_symbols=2), story)
+
+
+def test_connection_that_ends_while_other_symbols_are_asked_for_is_lost_as_others() -> None:
+    async def story(desk: Desk) -> None:
+        await desk.clock.advance(10)
+        desk.wire.open = False  # sending fails; the end itself comes a little later
+        await desk.stream.watch(FOUR[:3])
+        await settle()
+        assert desk.kinds() == ["connected"]
+        desk.wire.drop()
+        await desk.clock.advance(1)
+        assert desk.kinds() == ["connected", "disconnected", "gap", "connected", "gap"]
+        assert desk.wire.sent == [subscribe(one.symbol) for one in FOUR[:3]]
+
+    run(Desk(), story)
+
+
+def test_silence_is_measured_by_the_markets_that_are_watched_now_and_from_then_on() -> None:
+    closed = listed("AAPL", open_times=open_at((9000, 9999), since=NOON))
+
+    async def story(desk: Desk) -> None:
+        for _ in range(16):  # 960 s without a print, while the market is closed
+            await desk.clock.advance(60)
+            desk.wire.put({"type": "ping"})
+        await desk.stream.watch([*closed, FOUR[1]])  # which is always open
+        await settle()
+        for _ in range(4):
+            await desk.clock.advance(60)
+            desk.wire.put({"type": "ping"})
+        await desk.clock.advance(50)
+        assert desk.kinds() == ["connected", "watching"]
+        await desk.clock.advance(10)
+        assert desk.kinds()[2:4] == ["hung", "gap"]
+        assert desk.gaps()[0] == (0.0, None)  # nothing is sure since the start
+
+    run(Desk(instruments=closed), story)
+
+
+def test_counts_are_those_of_connections_and_of_prints() -> None:
+    async def story(desk: Desk) -> None:
+        desk.prints()
+        desk.wire.put("{broken")
+        await settle()
+        found = {name: n for name, n in desk.stream.counts().items() if n}
+        assert found == {"connected": 1, "frames": 2, "prints": 1, "not_json": 1}
 
     run(Desk(), story)
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from daemon.feeds.items import Gap, Item, Prints, Quote, Status, StatusKind
 from daemon.feeds.merged import Merged
+from engine.records import Ticks
+from tests.builders import join, make_ticks
 from tests.unit.daemon.feeds.doubles import FakeClock, Script, settle
 
 
@@ -38,6 +40,13 @@ def flat(items: Sequence[Item]) -> list[tuple[int, int]]:
     return out
 
 
+def history(*times: int) -> Ticks:
+    """Rows of instrument 9 that came in at these times, and happened long before; their prices are their times."""
+    return make_ticks([(ts, float(ts)) for ts in times], 9)._replace(
+        ts_event=np.zeros(len(times), np.int64), ts_recv=np.array(times, np.int64)
+    )
+
+
 def merge_all(*feeds: Sequence[Item], wait_s: float = math.inf) -> list[Item]:
     async def whole() -> list[Item]:
         scripts = [Script(*items) for items in feeds]
@@ -50,9 +59,27 @@ def merge_all(*feeds: Sequence[Item], wait_s: float = math.inf) -> list[Item]:
 
 
 def test_rows_come_in_time_order_and_prints_are_cut_where_others_belong_between_them() -> None:
-    items = merge_all([prints(0, 1, 4, 5, 9)], [prints(1, 2, 3), prints(1, 6)])
+    items = merge_all([prints(0, 1, 4, 5, 9)._replace(received=7)], [prints(1, 2, 3), prints(1, 6)])
     assert flat(items) == [(1, 0), (2, 1), (3, 1), (4, 0), (5, 0), (6, 1), (9, 0)]
     assert [len(i.price) for i in items if isinstance(i, Prints)] == [1, 2, 2, 1, 1]
+    assert [i.received for i in items if isinstance(i, Prints)] == [7, 0, 7, 0, 7]  # also where it is cut
+
+
+def test_rows_that_bring_their_time_are_placed_by_it_and_keep_all_their_columns() -> None:
+    items = merge_all([prints(0, 1, 4, 5, 9)], [history(2, 4, 7), history(9)])
+    assert [(type(i).__name__, i.price.tolist()) for i in items if isinstance(i, Prints | Ticks)] == [
+        ("Prints", [1.0]),
+        ("Ticks", [2.0]),
+        ("Prints", [4.0]),
+        ("Ticks", [4.0]),
+        ("Prints", [5.0]),
+        ("Ticks", [7.0]),
+        ("Prints", [9.0]),
+        ("Ticks", [9.0]),
+    ]
+    rows = join(*(i for i in items if isinstance(i, Ticks)))
+    for got, wanted in zip(rows, history(2, 4, 7, 9), strict=True):
+        np.testing.assert_array_equal(got, wanted)
 
 
 def test_at_equal_times_the_earlier_feed_comes_first() -> None:

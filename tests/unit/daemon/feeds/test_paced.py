@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from daemon.feeds.items import Item, Prints
+from daemon.feeds.errors import FeedError
+from daemon.feeds.items import Item
 from daemon.feeds.paced import Paced
 from engine.records import SECOND, RowKind, Ticks
 from tests.builders import cut, join, make_bars, make_ticks
@@ -19,17 +20,24 @@ def tape(*seconds: float) -> Ticks:
     return make_ticks([(LONG_AGO + round(t * SECOND), 100.0 + i) for i, t in enumerate(seconds)])
 
 
-def play(feed: Paced) -> list[Prints]:
+def play(feed: Paced) -> list[Ticks]:
     async def whole() -> list[Item]:
         async with feed:
             return [item async for item in feed]
 
     items = asyncio.run(whole())
-    return [item for item in items if isinstance(item, Prints)]
+    return [item for item in items if isinstance(item, Ticks)]
 
 
-def prices(items: list[Prints]) -> list[list[float]]:
+def prices(items: list[Ticks]) -> list[list[float]]:
     return [item.price.tolist() for item in items]
+
+
+def assert_rows(items: list[Ticks], expected: Ticks) -> None:
+    for column, wanted in enumerate(expected):
+        got = np.concatenate([item[column] for item in items])
+        assert got.dtype == wanted.dtype
+        np.testing.assert_array_equal(got, wanted)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +76,7 @@ def test_reader_that_was_slow_gets_the_rows_whose_time_has_come_in_one_item() ->
             items.append(await anext(feed))
             await settle()
             items.append(await anext(feed))
-            assert prices([i for i in items if isinstance(i, Prints)]) == [[100.0], [101.0], [102.0, 103.0]]
+            assert prices([i for i in items if isinstance(i, Ticks)]) == [[100.0], [101.0], [102.0, 103.0]]
             assert feed.counters.behind_ns == 1.5 * SECOND  # row 2 of its 2 s at 3.5 s
 
     asyncio.run(story())
@@ -84,11 +92,56 @@ def test_without_a_pace_nothing_is_waited_for_and_all_columns_are_the_tapes() ->
     assert clock.slept == []
     assert [len(item.price) for item in items] == [4096, 4096, 3809]
     assert sum(len(item.price) for item in items) == len(rows.price) == 12_001
-    for column, (name, expected) in enumerate(zip(Ticks._fields, rows, strict=True)):
-        if name != "ts_recv":
-            got = np.concatenate([item[column - (column > 1)] for item in items])
-            assert got.dtype == expected.dtype
-            np.testing.assert_array_equal(got, expected)
+    assert_rows(items, rows)
+
+
+def test_recorded_rows_keep_the_time_at_which_they_came_in_and_are_paced_by_it() -> None:
+    rows = tape(0, 1, 1, 5)
+    came = np.array([0, 2, 2, 6], np.int64) * SECOND + LONG_AGO
+    recorded = rows._replace(ts_event=rows.ts_event[[0, 2, 1, 3]] - SECOND, ts_recv=came)
+    clock = JumpClock()
+    items = play(Paced([recorded], clock, 2.0))
+    assert prices(items) == [[100.0], [101.0, 102.0], [103.0]]
+    assert clock.slept == pytest.approx([1, 2], abs=1e-6)
+    assert_rows(items, recorded)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 10_000])
+@pytest.mark.parametrize("skip", [0, 1, 6, 7, 8, 4999, 9_999, 10_000])
+def test_rows_that_a_session_has_are_passed_over_exactly_however_the_tape_is_cut(
+    skip: int, batch: int
+) -> None:
+    rows = tape(*range(10_000))
+    clock = JumpClock()
+    feed = Paced([cut(rows, i, i + batch) for i in range(0, 10_000, batch)], clock, None, skip=skip)
+    items = play(feed)
+    if skip < 10_000:
+        assert_rows(items, cut(rows, skip, 10_000))
+    else:
+        assert items == []
+    assert feed.position == 10_000
+    assert feed.counters.rows == 10_000 - skip
+
+
+def test_first_row_behind_those_passed_over_comes_at_once_and_sets_the_pace() -> None:
+    clock = JumpClock()
+    assert prices(play(Paced([tape(0, 1000, 1003)], clock, 1.0, skip=1))) == [[101.0], [102.0]]
+    assert clock.slept == pytest.approx([3], abs=1e-6)
+
+
+def test_position_counts_what_was_passed_over_and_what_was_given_so_far() -> None:
+    async def story() -> None:
+        async with Paced([tape(*range(10))], FakeClock(), 1.0, skip=4) as feed:
+            assert feed.position == 4
+            await until(lambda: feed.depth == 1)
+            assert feed.position == 5
+
+    asyncio.run(story())
+
+
+def test_tape_that_is_shorter_than_what_the_session_has_is_refused() -> None:
+    with pytest.raises(FeedError, match=r"behind row 12 of its data, which have 10: they are not those"):
+        play(Paced([tape(*range(4)), tape(*range(6))], JumpClock(), None, skip=12))
 
 
 def test_error_of_the_tape_reaches_the_reader_after_the_rows_before_it() -> None:
@@ -116,3 +169,8 @@ def test_empty_tape_gives_nothing() -> None:
 def test_speed_that_is_none_is_refused(speed: float) -> None:
     with pytest.raises(ValueError, match="is none; give a positive number"):
         Paced([], JumpClock(), speed)
+
+
+def test_skip_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="skip is -1, it is a number of rows"):
+        Paced([], JumpClock(), skip=-1)

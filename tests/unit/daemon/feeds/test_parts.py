@@ -10,7 +10,7 @@ import traceback
 import pytest
 
 from daemon.feeds.backoff import Backoff
-from daemon.feeds.clock import SystemClock
+from daemon.feeds.clock import FeedClock, SystemClock
 from daemon.feeds.items import Item, Status, StatusKind
 from daemon.feeds.limiter import Limiter
 from daemon.feeds.queued import QueuedFeed
@@ -166,6 +166,20 @@ def test_clock_tells_the_wall_clocks_time_and_a_step_of_that_does_not_move_it(
     before = clock.now_ns()
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     assert 0 <= clock.now_ns() - before < 10 * SECOND
+    monkeypatch.setattr(time, "time_ns", lambda: 2**62)
+    assert 0 <= clock.now_ns() - before < 10 * SECOND
+
+
+def test_clock_of_a_feed_tells_the_latest_time_it_was_told_and_waits_in_real_time() -> None:
+    clock = FeedClock(5)
+    assert clock.now_ns() == 5
+    for told, now in ((9, 9), (7, 9), (10**18, 10**18)):
+        clock.advance(told)
+        assert clock.now_ns() == now
+    began = time.monotonic()
+    asyncio.run(clock.sleep(0.05))
+    assert 0.05 <= time.monotonic() - began < 5
+    assert clock.now_ns() == 10**18
 
 
 def status(n: int) -> Status:
