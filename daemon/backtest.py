@@ -13,10 +13,10 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ from engine.records import RowKind, Ticks
 if TYPE_CHECKING:
     import pandas as pd
 
+    from daemon.actors.answers import Answers
     from daemon.config.loader import Loaded
     from daemon.config.models import BacktestConfig
     from daemon.data.feed import Feed
@@ -72,12 +73,16 @@ class Replayed:
     last_ts: int
 
 
-async def replay(engine: Engine, feed: Feed | Iterable[Ticks], bus: Bus) -> Replayed:
+async def replay(
+    engine: Engine, feed: Feed | Iterable[Ticks], bus: Bus, answers: Answers | None = None
+) -> Replayed:
     """Put the whole feed through a new engine; Processed and Progress go onto the bus.
 
+    answers: of asynchronous actors, which it waits for and enters.
     After the last row it enters a timer row, a nanosecond (and the grace of time bars) later: a bar whose path has come
     whole is closed, though no row follows it. Raises EmptyTapeError, and what feed, actors and required subscribers do.
     """
+    take = answers.take if answers else partial(_take, engine)
     engine.start()
     rows = first_ts = last_ts = 0
     most = ACTOR_ROWS if engine.actors else BATCH_ROWS
@@ -87,15 +92,21 @@ async def replay(engine: Engine, feed: Feed | Iterable[Ticks], bus: Bus) -> Repl
                 first_ts = int(ticks.ts_event[0])
             rows += len(ticks.price)
             last_ts = int(ticks.ts_event[-1])
-            await bus.publish(_processed(ticks, engine.process(ticks)))
+            async for taken in take(ticks):
+                await bus.publish(_processed(*taken))
             await bus.publish(Progress(getattr(feed, "progress", 0.0), rows, engine.now))
     if rows == 0:
         raise EmptyTapeError("the data has no rows in the time that the configuration asks for")
     timer = timer_row(engine.now + 1 + engine.spec.grace_ns)
-    await bus.publish(_processed(timer, engine.process(timer)))
+    async for taken in take(timer):
+        await bus.publish(_processed(*taken))
     await bus.publish(_processed(timer, engine.stop()))
     await bus.publish(Progress(1.0, rows, engine.now))
     return Replayed(rows, first_ts, last_ts)
+
+
+async def _take(engine: Engine, ticks: Ticks) -> AsyncIterator[tuple[Ticks, Events]]:
+    yield ticks, engine.process(ticks)
 
 
 def _processed(ticks: Ticks, out: Events) -> Processed:
@@ -163,7 +174,7 @@ async def backtest(
                 metrics.add(batch.out.events, batch.out.equity)
                 risk.add(batch.out)
 
-            async with Bus() as bus:
+            async with Bus() as bus, asynchronous(config, engine) as answers:
                 bus.subscribe(
                     Processed,
                     take,
@@ -173,7 +184,7 @@ async def backtest(
                     required=True,
                 )
                 observe(bus)
-                seen = await replay(engine, feed, bus)
+                seen = await replay(engine, feed, bus, answers)
             working = files.finish()
         for failed in bus.failures:
             tell(f"{failed.name} failed and was left out: {failed.error!r}")
@@ -205,6 +216,18 @@ def open_tape(config: BacktestConfig, batch_rows: int = BATCH_ROWS) -> Feed:
     from daemon.data.feed import open_feed
 
     return open_feed(sources(config), batch_rows, inputs(config))
+
+
+@contextlib.asynccontextmanager
+async def asynchronous(config: BacktestConfig, engine: Engine) -> AsyncIterator[Answers | None]:
+    """The asynchronous actors of a configuration, for `replay`; None where it has none."""
+    if not config.actors:
+        yield None
+        return
+    from daemon.actors.answers import Answers
+
+    async with Answers(engine, config.actors, config.seed, config.strategy_folder) as answers:
+        yield answers
 
 
 def days_per_year(config: BacktestConfig) -> dict[str, int]:

@@ -21,7 +21,7 @@ from strategies.convert import (
     event_order_fields,
 )
 from strategies.errors import StrategyError, StrategyLoadError, iso_utc
-from strategies.types import Bar, Tick
+from strategies.types import Bar, Signal, Tick
 
 if TYPE_CHECKING:
     from engine.engine import Engine
@@ -50,6 +50,7 @@ class PythonActor:
         self.features = _texts(name, "features", strategy.features)
         self.timeframes = _texts(name, "timeframes", strategy.timeframes)
         self.history = int(strategy.history)
+        self.signals: tuple[str, ...] = ()  # the asynchronous actors that it listens to
         self._rng = make_rng(seed, name)
         self._started = False
 
@@ -78,12 +79,16 @@ class PythonActor:
             return None
         return {"state": copy.deepcopy(state), "rng": self._rng.bit_generator.state}
 
-    def load(self, saved: dict[str, Any]) -> None:
-        """Take what `save` gave, and look at the arrays of the engine, which was restored."""
+    def rebind(self) -> None:
+        """Look at the arrays of the engine, which was restored."""
         if not self._started:
             raise StrategyError(f"strategy {self.name!r}: start the engine before you restore it")
         self._bind()
         self._context.bind()
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Take what `save` gave, and look at the arrays of the engine, which was restored."""
+        self.rebind()
         self._rng.bit_generator.state = saved["rng"]
         self._ask("load_state_dict", copy.deepcopy(saved["state"]))
 
@@ -143,6 +148,10 @@ class PythonActor:
         ts, k = event_fields(row)
         action = self._units.action(ts, k, event_action_fields(row), float(s.instruments[k].price))
         self._ask("on_corporate_action", self._context, action, instrument=action.instrument)
+
+    def signal(self, signal: Signal) -> None:
+        """An asynchronous actor that the strategy listens to spoke; asked through `Engine.ask`."""
+        self._ask("on_signal", self._context, signal, instrument=signal.instrument or "")
 
     # -- inside ---------------------------------------------------------------------------------------------------
 

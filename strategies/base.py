@@ -13,7 +13,7 @@ from strategies.errors import StrategyLoadError
 
 if TYPE_CHECKING:
     from strategies.context import Context
-    from strategies.types import Bar, CorporateAction, Fill, Order, Tick
+    from strategies.types import Bar, CorporateAction, Fill, Order, Signal, Tick
 
 CALLBACKS = {
     "on_bar": Wants.BAR,
@@ -23,7 +23,7 @@ CALLBACKS = {
     "on_order": Wants.ORDER,
     "on_timer": Wants.TIMER,
     "on_corporate_action": Wants.ACTION,
-}  # what the engine can be told not to ask; on_start and on_stop come once
+}  # what the engine can be told not to ask; on_start and on_stop come once, on_signal is not the engine's
 
 
 class Strategy:
@@ -78,7 +78,8 @@ class Strategy:
     strategy's orders, then `on_tick`. A row that is a split, a dividend or the like brings `on_corporate_action`, then
     `on_order` for each order that it changed. What an order led to at once (accepted, denied, cancelled) comes back
     through `on_order` right after the callback that asked for it. Only overridden methods are called, and none but
-    `on_start` while history warms up.
+    `on_start` while history warms up. A signal of an asynchronous actor is a row of the tape of its own: `on_signal` comes
+    after all that the row's time makes due.
 
     An order placed in any callback can fill on a later row only. Nothing may be kept outside the strategy's own
     attributes, and no clock or random source other than `ctx.now` and `ctx.rng` used: the same tape must give the same
@@ -140,6 +141,9 @@ class Strategy:
 
         Comes after positions, orders, bars and features have followed: multiply by `action.factor` what you remember.
         """
+
+    def on_signal(self, ctx: Context, signal: Signal) -> None:
+        """An asynchronous actor spoke, one of those that the configuration names under the strategy's `signals`."""
 
     def on_stop(self, ctx: Context) -> None:
         """End: the tape is over, nothing fills any more."""

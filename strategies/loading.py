@@ -10,13 +10,17 @@ from difflib import get_close_matches
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from strategies.asynchronous import AsyncActor, check_methods
 from strategies.base import Strategy, wants_of
 from strategies.errors import StrategyError, StrategyLoadError
 
 if TYPE_CHECKING:
     from strategies.actor import PythonActor
+
+_B = TypeVar("_B", Strategy, AsyncActor)
+_PLURAL = {Strategy: "strategies", AsyncActor: "actors"}
 
 
 def load_strategy_class(use: str, folder: Path | None = None) -> type[Strategy]:
@@ -26,6 +30,19 @@ def load_strategy_class(use: str, folder: Path | None = None) -> type[Strategy]:
     in this order. What it imports from its own folder it must import when it is loaded itself, not later.
     Raises StrategyLoadError, which says what to do.
     """
+    cls = _load_class(use, folder, Strategy)
+    wants_of(cls)
+    return cls
+
+
+def load_async_class(use: str, folder: Path | None = None) -> type[AsyncActor]:
+    """The class of an asynchronous actor that ``module:Class`` names, found as `load_strategy_class` finds a strategy's."""
+    cls = _load_class(use, folder, AsyncActor)
+    check_methods(cls)
+    return cls
+
+
+def _load_class(use: str, folder: Path | None, base: type[_B]) -> type[_B]:
     module_name, colon, class_name = use.partition(":")
     if not colon or not class_name or not all(part.isidentifier() for part in module_name.split(".")):
         raise StrategyLoadError(f"{use!r} is not of the form module:Class, such as my_strategy:MyStrategy")
@@ -36,16 +53,16 @@ def load_strategy_class(use: str, folder: Path | None = None) -> type[Strategy]:
         there = [
             name
             for name, value in vars(module).items()
-            if isinstance(value, type) and issubclass(value, Strategy) and value is not Strategy
+            if isinstance(value, type) and issubclass(value, base) and value is not base
         ]
         near = get_close_matches(class_name, there, 1)
-        hint = f"did you mean {near[0]}?" if near else f"its strategies: {', '.join(there) or 'none'}"
+        hint = f"did you mean {near[0]}?" if near else f"its {_PLURAL[base]}: {', '.join(there) or 'none'}"
         raise StrategyLoadError(f"{use!r}: there is no {class_name} in {module.__file__}; {hint}")
-    if not (isinstance(cls, type) and issubclass(cls, Strategy)) or cls is Strategy:
+    if not (isinstance(cls, type) and issubclass(cls, base)) or cls is base:
+        kind = base.__name__
         raise StrategyLoadError(
-            f"{use!r} is no subclass of strategies.Strategy; write class {class_name}(Strategy)"
+            f"{use!r} is no subclass of strategies.{kind}; write class {class_name}({kind})"
         )
-    wants_of(cls)
     return cls
 
 
@@ -74,6 +91,32 @@ def make_actor(
     except Exception as error:
         raise StrategyError(f"strategy {name!r}, when made: {type(error).__name__}: {error}") from error
     _check_inputs(name, actor)
+    return actor
+
+
+def make_async(
+    use: str | type[AsyncActor], params: Mapping[str, Any] | None = None, folder: Path | None = None
+) -> AsyncActor:
+    """A new asynchronous actor of the class `use` (or ``module:Class``), not started.
+
+    Raises pydantic's ValidationError for params that the class's Params refuses or does not have, StrategyLoadError for
+    a class that cannot be used, StrategyError where its own code raises.
+    """
+    from engine.features import MAX_WINDOW
+
+    cls = load_async_class(use, folder) if isinstance(use, str) else use
+    valid = cls.Params.model_validate(dict(params or {}), extra="forbid")
+    try:
+        actor = cls(valid)
+        history = actor.history
+    except Exception as error:
+        raise StrategyError(
+            f"actor {cls.__qualname__}, when made: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(history, int) or not 0 <= history <= MAX_WINDOW:
+        raise StrategyLoadError(
+            f"actor {cls.__qualname__}: a history of {history!r} bars; it can be 0 to {MAX_WINDOW}"
+        )
     return actor
 
 

@@ -5,7 +5,9 @@ Times are int ns UTC, prices floats in currency per unit, quantities floats in u
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from engine.records import Code, OrderType, RowKind, Side, Status, TimeInForce
 
@@ -100,3 +102,19 @@ class CorporateAction(NamedTuple):
     amount: float = 0.0  # what a unit pays, in currency: a dividend, or the end of a delisted instrument
     symbol: str | None = None  # of a change of symbol: what the instrument is called from here on
     factor: float = 1.0
+
+
+class Signal(NamedTuple):
+    """What an asynchronous actor has to say: a number, with bounds and further data where it has any.
+
+    An actor gives an instrument and a value, and what else it likes; `until`, `ts` and `actor` are filled in for it.
+    """
+
+    instrument: str | None  # None: of no one instrument
+    value: float
+    low: float | None = None  # bounds of the value, such as a forecast's
+    high: float | None = None
+    until: int = 0  # how long it holds, ns UTC; 0: as long as one of the actor's bars lasts
+    data: Mapping[str, Any] = MappingProxyType({})  # whatever JSON can say
+    ts: int = 0  # what it is the answer to: the end of a bar; without one, when it was given
+    actor: str = ""  # whose it is

@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from daemon.backtest import Processed, open_tape, replay
+from daemon.backtest import Processed, asynchronous, open_tape, replay
 from daemon.bus import Bus, Overflow
 from daemon.config.risk import least_scenarios
 from daemon.risk.figures import method_name, risk_figures
@@ -56,10 +56,10 @@ async def grade_methods(
     async def take(batch: Processed) -> None:
         log.add(batch.out)
 
-    async with Bus() as bus:
+    async with Bus() as bus, asynchronous(config, engine) as answers:
         bus.subscribe(Processed, take, name="grades", overflow=Overflow.BLOCK, bound=4, required=True)
         observe(bus)
-        seen = await replay(engine, tape, bus)
+        seen = await replay(engine, tape, bus, answers)
     figures = risk_figures(engine, log)
     return {
         "name": config.name,
