@@ -13,18 +13,24 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
+from daemon.compare_cli import compare
+from daemon.control_cli import COMMANDS
 from daemon.controls_cli import controls
 from daemon.data_cli import app as data_app
 from daemon.db_cli import app as db_app
+from daemon.doctor_cli import doctor
 from daemon.drill_cli import drill
 from daemon.models_cli import app as models_app
 from daemon.models_cli import predict
 from daemon.risk_cli import risk
+from daemon.run_cli import run as run_session
+from daemon.tape_cli import backup, restore
 from daemon.train_cli import arena, train
+from daemon.verify_cli import verify
 
 FAILED = 1
 WRONG_USE = 2
@@ -43,7 +49,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(db_app, name="db")
 app.add_typer(models_app, name="models")
 
-Kind = Literal["backtest", "train", "arena"]
+Kind = Literal["backtest", "run", "train", "arena"]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -95,6 +101,8 @@ def exit_code(error: Exception) -> int | None:
     from daemon.config.errors import ConfigError
     from daemon.data.errors import DataError
     from daemon.folder import ResultFolderError
+    from daemon.live.errors import LiveError
+    from daemon.notify.errors import NotifyError
     from daemon.store.errors import SchemaError, StoreError, StoreUseError
     from engine.spec import SpecError
     from envs.errors import CheckpointError, TaskError, TrainingError
@@ -105,14 +113,16 @@ def exit_code(error: Exception) -> int | None:
         error, ConfigError | DataError | EmptyTapeError | SpecError | StrategyLoadError | ResultFolderError
     ):
         return WRONG_USE
-    if isinstance(error, SpanError | TaskError | CheckpointError | StoreUseError | SchemaError):
+    if isinstance(
+        error, SpanError | TaskError | CheckpointError | StoreUseError | SchemaError | LiveError | NotifyError
+    ):
         return WRONG_USE
     if isinstance(error, StrategyError | ObserverError | TrainingError | StoreError | OSError | MemoryError):
         return FAILED
     return None
 
 
-def fail(message: str, code: int) -> None:
+def fail(message: str, code: int) -> NoReturn:
     """Print the message, in red on a terminal, and exit."""
     typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
     typer.echo(message, err=True)
@@ -218,12 +228,20 @@ def bench(context: typer.Context) -> None:
     raise typer.Exit(benchmarks.main(context.args))
 
 
+app.command("run")(run_session)
 app.command()(train)
 app.command()(arena)
 app.command()(predict)
 app.command()(controls)
 app.command()(drill)
+app.command()(doctor)
 app.command()(risk)
+app.command()(backup)
+app.command()(restore)
+app.command()(verify)
+app.command()(compare)
+for operating in COMMANDS:
+    app.command()(operating)
 
 
 @config_app.command()
@@ -237,7 +255,7 @@ def check(config: Annotated[Path, typer.Argument(help="A YAML file.")], override
 @config_app.command()
 def schema(
     command: Annotated[
-        Kind, typer.Argument(help="The command that takes it: backtest, train or arena.")
+        Kind, typer.Argument(help="The command that takes it: backtest, run, train or arena.")
     ] = "backtest",
 ) -> None:
     """Print the JSON schema of configurations, for editors."""

@@ -40,17 +40,21 @@ def drill(
     from daemon import compiled
     from daemon.cli import FAILED, WRONG_USE, fail, note
     from daemon.config.loader import load
+    from daemon.config.paper import PaperConfig, load_paper
+    from daemon.config.reading import kind_of_file
     from daemon.drill.running import drill as held
     from daemon.drill.textfile import TextfileError, read_outcomes, record
 
-    loaded = load(config, tuple(overrides or ()))
+    given = tuple(overrides or ())
+    paper = kind_of_file(config, given) is PaperConfig
+    loaded = load_paper(config, given).config if paper else load(config, given).config
     try:
         if metrics:
             read_outcomes(metrics)  # what cannot be written is said before, not after
     except TextfileError as error:
         fail(str(error), WRONG_USE)
     compiled.prepare(note)
-    drilled = held(loaded.config)
+    drilled = held(loaded)
     if metrics:
         record(metrics, drilled.name, drilled.done, drilled.failures, time.time())
     if as_json:

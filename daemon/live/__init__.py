@@ -1,0 +1,1 @@
+"""A live session: inputs onto the tape, through the engine, into the store, and only then to whoever listens."""
