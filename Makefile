@@ -6,7 +6,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench soak setup postgres pins clean
+.PHONY: help demo test check bench soak setup postgres systemd pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -14,7 +14,7 @@ help: ## list the targets
 demo: .venv/.rl ## replay real prices through several strategies and train two more, offline
 	@$(BIN)/papertape demo
 
-test: check postgres ## check, then run all tests
+test: check postgres systemd ## check, then run all tests
 	@$(BIN)/pytest
 
 check: .venv/.test ## lint, formatting and types
@@ -38,6 +38,14 @@ postgres:
 		echo "Installing PostgreSQL, for the tests of the store ..."; \
 		{ apt-get update --quiet=2 && apt-get install --quiet=2 --yes --no-install-recommends postgresql; } >/dev/null \
 			|| echo "That failed; the tests of the store on PostgreSQL will be skipped." >&2; \
+	fi
+
+# The units are tested by systemd's own analysis, which reads files and starts nothing. Installing it starts nothing either.
+systemd:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v systemd-analyze >/dev/null; then \
+		echo "Installing systemd, for the tests of its units ..."; \
+		{ apt-get update --quiet=2 && apt-get install --quiet=2 --yes --no-install-recommends systemd; } >/dev/null \
+			|| echo "That failed; the tests of the units will be skipped." >&2; \
 	fi
 
 # .venv/.EXTRA is there when the extra is installed, as of these files. pip takes the pins from its environment, for
