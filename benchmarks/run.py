@@ -3,6 +3,7 @@
     papertape bench                 all of it but the memory of a large tape, a few minutes
     papertape bench --quick         fewer rounds, no other systems
     papertape bench --memory        also 100 million ticks from Parquet (writes a file of 2 GB once)
+    papertape bench --only live     a live session under load, on SQLite: three minutes; more by python -m benchmarks.live
 
 Figures are medians. These are whole rates of one process on this machine as it is: quote the ratios.
 """
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked.add_argument("--memory", action="store_true", help="also replay 100 million ticks from Parquet")
     asked.add_argument(
         "--only",
-        choices=[*CASES, "actors", "process", "resting", "risk", "training"],
+        choices=[*CASES, "actors", "process", "resting", "risk", "training", "live"],
         action="append",
         help="just these",
     )
@@ -97,6 +98,10 @@ def main(arguments: list[str] | None = None) -> int:
         figures += risk.figures(rounds, folder)
     if "training" in only:
         figures += training.figures(rounds)
+    if "live" in only:
+        from benchmarks import live  # it needs the tests beside it
+
+        figures += live.figures(live.measure("sqlite", minutes=2.0, warm_up=0.5, rate=20_000.0))
     if given.memory:
         figures.append(processes.memory(folder))
     console.print(table(figures))
