@@ -115,6 +115,8 @@ def reload(socket: Socket = None, config: Config = None) -> None:
     if restart:
         from daemon.cli import FAILED, fail
 
+        if why := told.get("needs_session"):
+            fail(f"nothing is changed, and a restart with this file would fail: {why}", FAILED)
         fail(f"nothing is changed, for these need a restart: {', '.join(restart)}", FAILED)
     typer.echo("changed: " + (", ".join(changed) or "nothing"))
 

@@ -14,10 +14,25 @@ app = typer.Typer(
     help="Look after the database of live sessions.", no_args_is_help=True, rich_markup_mode=None
 )
 
+
+def usual_url() -> str:
+    """The database that a session has where nothing is said: the file in the state folder, if it is there."""
+    from daemon.config.paper_places import state_folder
+
+    file = state_folder() / "papertape.db"
+    if not file.is_file():
+        raise typer.BadParameter(
+            f"give --url, or set PAPERTAPE_DATABASE; {file} would do without either, and is not there"
+        )
+    return f"sqlite:///{file}"
+
+
 Url = Annotated[
     str,
     typer.Option(
         "--url",
+        default_factory=usual_url,
+        show_default="papertape.db in the state folder",
         envvar="PAPERTAPE_DATABASE",  # a password is better off there than in the list of processes
         metavar="URL",
         help="sqlite:///FILE or postgresql://USER@HOST/NAME.",

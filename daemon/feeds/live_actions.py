@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from daemon.data.errors import DataError
 from daemon.feeds.clock import Clock
 from daemon.feeds.items import Prints, Status, StatusKind
 from daemon.feeds.queued import BOUND, QueuedFeed
-from engine.records import SECOND
+from engine.records import SECOND, RowKind
 
 if TYPE_CHECKING:
     from daemon.config.market import Market
@@ -96,9 +96,9 @@ class _Book:
 class ActionsFeed(QueuedFeed):
     """Rows of kind SPLIT, DIVIDEND, SYMBOL and DELISTING, one an item, each when its time has come.
 
-    after: what was in force by this time, ns UTC, is in the session already: its last time, or that of its history. began:
-    when the session first began; actions up to then for which its history is adjusted are in that. last_print: the latest
-    print of an instrument that the session has, ns UTC of the venue.
+    after: what was in force by this time, ns UTC, is in the session's history. began: when the session first began; actions
+    up to then for which its history is adjusted are in that. last_print: the latest print of an instrument that the session
+    has, ns UTC of the venue. taken: what the session's tape has, as (instrument, RowKind, ts_event).
 
     The files are read when the feed is entered, before any other feed that is entered later gives anything: there a DataError
     of a file reaches the caller. Later on they are looked at every minute; one that cannot be read then is a Status.
@@ -111,6 +111,7 @@ class ActionsFeed(QueuedFeed):
         after: int,
         began: int,
         last_print: Callable[[int], int],
+        taken: Collection[tuple[int, int, int]] = (),
         bound: int = BOUND,
     ) -> None:
         super().__init__(bound)
@@ -120,6 +121,7 @@ class ActionsFeed(QueuedFeed):
         self._after = after
         self._began = began
         self._last_print = last_print
+        self._taken = taken
 
     def counts(self) -> dict[str, int]:
         """Of actions."""
@@ -128,7 +130,7 @@ class ActionsFeed(QueuedFeed):
     async def __aenter__(self) -> ActionsFeed:
         for book in self._books:
             if book.changed():
-                self._begin(book, await asyncio.to_thread(book.read))
+                await self._begin(book, await asyncio.to_thread(book.read))
         return await super().__aenter__()
 
     async def _run(self) -> None:
@@ -144,14 +146,22 @@ class ActionsFeed(QueuedFeed):
             for book in self._books:
                 await self._look(book)
 
-    def _begin(self, book: _Book, found: Sequence[tuple[int, Action]]) -> None:
-        # what was in force before the session, or is in its history, is settled
+    async def _begin(self, book: _Book, found: Sequence[tuple[int, Action]]) -> None:
+        # what is in the session's history, or on its tape, is settled
         of_history = _IN_HISTORY[book.file.adjusted]
+        last = self._last_print(book.file.instrument)
         for begin, action in found:
-            if begin <= self._after or (action.kind in of_history and begin <= self._began):
+            row = (book.file.instrument, int(RowKind[action.kind.name]), begin)
+            if (
+                begin <= self._after
+                or (action.kind in of_history and begin <= self._began)
+                or row in self._taken
+            ):
                 book.settled[action] += 1
-            else:
+            elif begin > last:
                 book.waiting.append((begin, action))
+            else:
+                await self._refuse(book, action)
 
     async def _look(self, book: _Book) -> None:
         try:
@@ -171,13 +181,16 @@ class ActionsFeed(QueuedFeed):
                 known[action] -= 1
                 book.waiting.append((begin, action))
                 continue
-            book.settled[action] += 1
-            self.counters.late += 1
-            await self._tell(
-                f"{_shown(book.file, action)} came too late, after prints of that day: it is not applied, and the "
-                "session's positions and indicators are wrong for it; halt what trades the instrument, and begin another "
-                "session, whose history has it"
-            )
+            await self._refuse(book, action)
+
+    async def _refuse(self, book: _Book, action: Action) -> None:
+        book.settled[action] += 1
+        self.counters.late += 1
+        await self._tell(
+            f"{_shown(book.file, action)} came too late, after prints of that day: it is not applied, and the session's "
+            "positions and indicators are wrong for it; halt what trades the instrument, and begin another session, whose "
+            "history has it"
+        )
 
     async def _give(self, book: _Book, action: Action) -> None:
         file = book.file

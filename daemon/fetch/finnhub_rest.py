@@ -36,7 +36,7 @@ _FIRST_DAY = int(datetime(1970, 1, 1, tzinfo=UTC).timestamp()) * SECOND
 _LAST_SECOND = 2**63 // SECOND - 1  # that nanoseconds can count
 _INSTALL = "fetching from finnhub needs the package finnhub-python, which is not installed; pip install 'papertape[fetch]'"
 _NO_KEY = (
-    "fetching from finnhub needs a key (a free one gives quotes only); put it into the environment variable "
+    "finnhub needs a key (a free one gives live trades and quotes, and no history); put it into the environment variable "
     "FINNHUB_API_KEY, or into a file that FINNHUB_API_KEY_FILE names"
 )
 

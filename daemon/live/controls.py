@@ -19,7 +19,10 @@ class Controls(Protocol):
         """
 
     async def reload(self) -> dict[str, Any]:
-        """Read the configuration anew: {"changed": [keys], "needs_restart": [keys]}. Raises ControlError, ConfigError."""
+        """Read the configuration anew: {"changed": [keys], "needs_restart": [keys], "needs_session": why or None}.
+
+        Raises ControlError, ConfigError.
+        """
 
     def status(self) -> dict[str, Any]:
         """What it is and has, as JSON."""

@@ -49,6 +49,10 @@ class Core:
         self.engine = Engine(spec, {name: Guarded(name, actor, new) for name, actor in actors.items()})
         self._closing = Closing(self.engine)
         self.feed_rows = 0
+        self.history_until = trade_from  # what came before is in its history
+        self.actions: set[tuple[int, int, int]] = (
+            set()
+        )  # corporate ones that it took: instrument, RowKind, ts_event
         self.gaps: dict[str, int] = {}  # instruments whose prices are missing now, since when
         self.lost_actors: dict[str, str] = {}  # asynchronous ones that are out, and why
         self.complete = True  # whether the snapshot that it was loaded from held the state of each strategy
@@ -76,6 +80,8 @@ class Core:
             raise CoreError(f"the session cannot go on from its snapshot: {error}") from error
         core.complete = beside["complete"]
         core.feed_rows = beside["feed_rows"]
+        core.history_until = beside["history_until"]
+        core.actions = {(instrument, kind, ts) for instrument, kind, ts in beside["actions"]}
         core.gaps = dict(beside["gaps"])
         core.lost_actors = dict(beside["lost_actors"])
         core.ended = beside["ended"]
@@ -114,6 +120,7 @@ class Core:
         """Take rows of history, which are not on the session's tape, and on which nobody decides."""
         self.start()
         self.engine.process(ticks)
+        self.history_until = self.engine.now
 
     def take(self, ticks: Ticks, payloads: Sequence[Payload] = ()) -> Batch:
         """Take at least one row; what that caused. A payload is carried out right behind its row.
@@ -147,7 +154,7 @@ class Core:
         beside = {
             "config": self.content.text, "models": self.content.models, "code": self.content.code,
             "trade_from": self.trade_from, "feed_rows": self.feed_rows, "complete": self.can_save,
-            "gaps": self.gaps, "lost_actors": self.lost_actors, "ended": self.ended,
+            "history_until": self.history_until, "actions": sorted(self.actions), "gaps": self.gaps, "lost_actors": self.lost_actors, "ended": self.ended,
         }  # fmt: skip
         try:
             content = pack(self.engine.snapshot(), beside)
@@ -164,6 +171,7 @@ class Core:
             parts.append(out)
             bars.append(closed)
         self.feed_rows += rows.from_feed(ticks)
+        self.actions |= rows.actions(ticks)
         models = self._models()  # what decided at these rows; settings change it behind them
         gaps: list[Gap] = []
         if payload is not None:

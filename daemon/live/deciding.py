@@ -96,7 +96,7 @@ class Decider:
         health = self.health
         health.seq, health.now = self.core.seq, self.core.engine.now
         health.gaps_open = set(self.core.gaps)
-        health.gaps += len(batch.gaps)
+        health.gaps += sum(gap.until is None for gap in batch.gaps)
         if (fed := np.flatnonzero((batch.ticks.flags & rows.OURS) == 0)).size:
             health.last_print = int(batch.ticks.ts_recv[fed[-1]])
 

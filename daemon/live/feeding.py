@@ -65,7 +65,7 @@ class Live:
         files = action_files(config, core.spec)
         # in the order in which they are entered: an action is known before the first print behind it
         self.feeds: list[QueuedFeed] = [
-            ActionsFeed(files, clock, core.engine.now, began, lambda k: int(instruments[k].ts)), self._stream,
+            ActionsFeed(files, clock, core.history_until, began, lambda k: int(instruments[k].ts), core.actions), self._stream,
         ]  # fmt: skip
         self._quotes: FinnhubQuotes | None = None
         if feed.quotes:

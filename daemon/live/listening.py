@@ -12,6 +12,7 @@ from daemon.feeds.items import Gap, Quote, Status, StatusKind
 from daemon.live import rows
 from daemon.live.feeding import row_of
 from daemon.live.messages import FeedStatus
+from daemon.notify import words
 from engine.records import Ticks
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ class Listening:
         names = [self._instruments[k] for k in gap.instruments]
         content = {"instruments": names, "since": gap.since, "until": gap.until, "why": gap.why}
         self._inbox.post(rows.timer, "gap", content)
-        log.warning("gap", **content)
+        since, until = (None if ns is None else words.time(ns) for ns in (gap.since, gap.until))
+        log.warning("gap", instruments=names, since=since, until=until, why=gap.why)
 
     async def _status(self, status: Status) -> None:
         health = self._health

@@ -75,9 +75,13 @@ async def open_session(
     compiled.prepare(log.info)
     content = Content.of(config)
     found = await store.session(config.session)
+    epochs = await store.epochs(found.id) if found else []
+    if found and found.seq == epochs[0].first_seq - 1:  # its first start failed: its history is that of now
+        await store.discard(found.id)
+        found = None
     if found is None:
         return await _begin(store, content, now_ns, health, tell)
-    return await _go_on(store, content, found, await store.epochs(found.id), now_ns, health, tell)
+    return await _go_on(store, content, found, epochs, now_ns, health, tell)
 
 
 async def _begin(

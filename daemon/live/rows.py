@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.records import NONE, TICK_DTYPES, OperatorAction, RowKind, Ticks
+from engine.records import KIND_MASK, NONE, TICK_DTYPES, OperatorAction, RowKind, Ticks
 
 OURS = 0x80  # in `flags`: no row of the feed, but a timer, a command, a signal, ...
 
@@ -30,6 +30,13 @@ def mark(ts_event: int, ts: int, instrument: int, price: float) -> Ticks:
 def from_feed(ticks: Ticks) -> int:
     """How many of the rows are the feed's."""
     return int(np.count_nonzero((ticks.flags & OURS) == 0))
+
+
+def actions(ticks: Ticks) -> set[tuple[int, int, int]]:
+    """The corporate actions among the rows: instrument, RowKind, ts_event."""
+    kinds = ticks.flags & KIND_MASK
+    found = np.flatnonzero((kinds >= RowKind.SPLIT) & (kinds <= RowKind.DELISTING))
+    return {(int(ticks.instrument[i]), int(kinds[i]), int(ticks.ts_event[i])) for i in found}
 
 
 def joined(parts: Sequence[Ticks]) -> Ticks:

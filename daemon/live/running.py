@@ -7,6 +7,7 @@ of one that nothing expects ends the process, and systemd starts it anew, which 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sys
 import time
@@ -21,6 +22,7 @@ from daemon.actors.metrics import ActorsCollector
 from daemon.actors.supervisor import Supervisor
 from daemon.bus import Bus, Overflow
 from daemon.config.paper_places import control_socket, database_url, state_folder
+from daemon.fetch.finnhub_rest import key_of
 from daemon.live import rows
 from daemon.live.deciding import Decider
 from daemon.live.errors import EndedError
@@ -32,9 +34,11 @@ from daemon.live.listening import Listening
 from daemon.live.messages import Committed
 from daemon.live.operating import Operating
 from daemon.live.recovery import Opened, alone, open_session, version
+from daemon.live.saying import Saying
 from daemon.live.tending import look_after, retain_tape
 from daemon.live.warmup import history, missing
 from daemon.notify.notifier import Notifier
+from daemon.notify.secrets import read, variables
 from daemon.service.metrics import Metrics
 from daemon.service.notify import ServiceManager
 from daemon.service.signals import Signals
@@ -80,6 +84,8 @@ async def run(config: PaperConfig, reread: Callable[[], PaperConfig]) -> None:
             manager.watchdog()
 
         still_starting()
+        if config.live:
+            key_of(os.environ)  # or nothing is begun
         await upgrade(url)
         async with await Store.open(url) as store:
             opened = await open_session(store, config, time.time_ns(), health, still_starting)
@@ -130,12 +136,13 @@ class Running:
         )
         self.bus = Bus()
         self.operating = Operating(
-            self.decider, config, opened.epoch, opened.session.started, shown, reread, self._take_on
+            self.decider, config, opened.epoch, opened.session.started, shown, self._reread, self._take_on
         )
-        self._opened, self._manager, self._url = opened, manager, url
+        self._opened, self._manager, self._url, self._file = opened, manager, url, reread
         if config.live and time.time_ns() < core.engine.now:
             log.warning("the clock of this machine is behind the session's time, which goes on; set it right")
         self._source: Replay | Live = self._make_source(config)
+        self._saying = Saying(core.spec, self.operating.halted)
         self._notifier = Notifier(config.notify, core.spec, self.clock, session=config.session)
         names = [i.name for i in core.spec.instruments]
         self._listening = Listening(self._source.feeds, self.inbox, self.clock, health, self.bus, names)
@@ -164,6 +171,7 @@ class Running:
             await stack.enter_async_context(self.bus)
             metrics.subscribe(self.bus)
             self._notifier.subscribe(self.bus)
+            self._saying.subscribe(self.bus)
             self.bus.subscribe(
                 Committed, self._hear, name="actors", overflow=Overflow.DROP_OLDEST, bound=ACTORS_BEHIND
             )
@@ -272,22 +280,27 @@ class Running:
         async def reload() -> None:
             self._manager.reloading()
             try:
-                found = await self.operating.reload()
+                await self.operating.reload()
             except Exception as error:  # noqa: BLE001  (whatever is wrong with the new file, the session goes on by the old one)
-                log.error("not reloaded; the session goes on as it was", error=str(error))
-            else:
-                if found["needs_restart"]:
-                    log.error("not reloaded: these need a restart", keys=found["needs_restart"])
+                log.debug("refused", error=str(error))
             self._manager.ready(f"running, {self.health.committed_seq:,} rows")
 
         self._reloading = asyncio.get_running_loop().create_task(reload())
 
+    def _reread(self) -> PaperConfig:
+        """The configuration anew. Raises NotifyError where a secret is missing: before any of it is on the tape."""
+        config = self._file()
+        for target in config.notify:
+            for variable in variables(target):
+                read(variable, os.environ)
+        return config
+
     async def _take_on(self, config: PaperConfig) -> None:
         """Take on what of a new configuration is not the engine's."""
-        logs.set_level(config.service.log_level)
-        self.decider.settings = self.journal.settings = config.journal
         await self._notifier.replace(config.notify)
         await self._source.watch(config)
+        logs.set_level(config.service.log_level)
+        self.decider.settings = self.journal.settings = config.journal
 
     def _make_source(self, config: PaperConfig) -> Replay | Live:
         opened, core = self._opened, self._opened.core

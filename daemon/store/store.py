@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pyarrow as pa
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from daemon.store import committing, copying, tape
 from daemon.store import rows as to_rows
@@ -107,6 +107,8 @@ class Store:
         patience_s: how long a lock is waited for; after a second more the database counts as away.
         """
         address = parse(url)
+        if address.file is not None and not address.file.is_file():
+            raise StoreUseError(f"{address}: there is no such file; correct the address")
         store = cls(address, connect(address, patience_s))
         try:
             async with store.reading() as connection:
@@ -154,6 +156,17 @@ class Store:
                 await _put_epoch(connection, session, epoch)
                 await committing.keep_snapshot(connection, session, first.start, packed)
         return Session(session, name, seq, now_ns)
+
+    async def discard(self, session: int) -> None:
+        """Forget a session on whose tape there is nothing. Raises StoreUseError where there is something."""
+        async with self.writing() as connection:
+            tape = select(t.tape.c.first).where(t.tape.c.session == session).limit(1)
+            if (await connection.execute(tape)).first() is not None:
+                raise StoreUseError(f"session {session} has a tape; it is not discarded")
+            for table in reversed(t.metadata.sorted_tables):
+                if "session" in table.c:
+                    await connection.execute(delete(table).where(table.c.session == session))
+            await connection.execute(delete(t.sessions).where(t.sessions.c.id == session))
 
     async def session(self, name: str) -> Session | None:
         """The session of that name, as far as it is committed, or None."""

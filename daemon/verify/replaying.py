@@ -64,7 +64,7 @@ async def verify(
     started = time.perf_counter()
     epochs = [e for e in await store.epochs(session.id) if e.first_seq <= session.seq]
     replay = _Replay(store, session, found, folder)
-    for epoch, following in zip(epochs, [*epochs[1:], None], strict=True):
+    for epoch, following in zip(epochs, [*epochs[1:], None], strict=False):
         last = session.seq if following is None else following.first_seq - 1
         if last < epoch.first_seq:
             continue

@@ -39,6 +39,8 @@ def print_status(told: Mapping[str, Any], console: Console | None = None) -> Non
                 console.print(
                     f"{_plain(strategy['name'])} is [{_COLOURS[state]}]{state.replace('_', ' ')}[/]"
                 )
+    for name, why in told.get("halted", {}).items():
+        console.print(f"[yellow]{escape(name)} does not trade {escape(str(why))}[/]")
     for what in told.get("missing", ()):
         console.print(f"[yellow]missing: {escape(what)}[/]")
     for name, why in told.get("lost", {}).items():

@@ -601,7 +601,7 @@ def test_finnhub_without_a_key_asks_nobody(
     finnhub: Server, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("FINNHUB_API_KEY")
-    with pytest.raises(FetchError, match="fetching from finnhub needs a key"):
+    with pytest.raises(FetchError, match="finnhub needs a key"):
         ask(catalog, "AAPL", provider="finnhub")
     assert finnhub.asked == []
 

@@ -40,6 +40,7 @@ class FakeJournal:
         self.age_s = 0.0
         self.looks = 0
         self.decider: Decider | None = None
+        self.refuse: Exception | None = None  # what who waits hears in place of a commit
 
     @property
     def rows(self) -> int:
@@ -60,7 +61,10 @@ class FakeJournal:
         group, self.done = self.put_[self.done :], len(self.put_)
         for one in group:
             for future, seq in one.waiting:
-                future.set_result(seq)
+                if self.refuse is None:
+                    future.set_result(seq)
+                else:
+                    future.set_exception(self.refuse)
         assert self.decider is not None
         self.decider.committed(group, joined([one.batch for one in group]))
 

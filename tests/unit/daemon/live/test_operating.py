@@ -13,7 +13,9 @@ from daemon.config.errors import ConfigError
 from daemon.config.paper import PaperConfig, load_paper
 from daemon.live import inbox
 from daemon.live.controls import ControlError
+from daemon.live.errors import LiveError
 from daemon.live.operating import Operating
+from daemon.store.errors import StoreUseError
 from engine.records import TradingState
 from tests.service.taped import T0
 from tests.unit.daemon.live import world
@@ -144,12 +146,31 @@ def test_two_at_once_are_both_answered(folder: Path) -> None:
     story(folder, steps)
 
 
+@pytest.mark.parametrize(
+    "error", [LiveError("the session ended before it was written"), StoreUseError("it makes no sense")]
+)
+def test_action_that_never_reaches_the_database_is_an_error_of_the_operators(
+    error: Exception, folder: Path
+) -> None:
+    async def steps(office: Office) -> None:
+        office.desk.journal.refuse = error
+        with pytest.raises(ControlError, match=f"it was not written: {error}"):
+            await office.operating.operate("desk", "halt", "x", "me")
+        made = world.given(folder)
+        made["accounts"][0]["limits"]["max_position"] = 7
+        office.file = made
+        with pytest.raises(ControlError, match="it was not written"):
+            await office.operating.reload()
+
+    story(folder, steps)
+
+
 # -- reloading --------------------------------------------------------------------------------------------------------
 
 
 def test_reload_of_the_same_changes_nothing(folder: Path) -> None:
     async def steps(office: Office) -> None:
-        assert await office.operating.reload() == {"changed": [], "needs_restart": []}
+        assert await office.operating.reload() == {"changed": [], "needs_restart": [], "needs_session": None}
         assert office.payloads == []
         assert office.changed == []
 
@@ -162,14 +183,18 @@ def test_reload_of_limits_is_an_input(folder: Path) -> None:
         made["accounts"][0]["limits"]["max_position"] = 7
         office.file = made
         answer = await office.operating.reload()
-        assert answer == {"changed": ["accounts.desk.limits.max_position"], "needs_restart": []}
+        assert answer == {
+            "changed": ["accounts.desk.limits.max_position"],
+            "needs_restart": [],
+            "needs_session": None,
+        }
         ((kind, content),) = office.payloads
         assert kind == "settings"
         assert content["hash"] == office.desk.core.content.hash
         assert office.desk.core.engine.state.accounts[0].max_position == 7
         assert [c.accounts[0].limits.max_position for c in office.changed] == [7]
         assert office.operating.config.accounts[0].limits.max_position == 7
-        assert await office.operating.reload() == {"changed": [], "needs_restart": []}
+        assert await office.operating.reload() == {"changed": [], "needs_restart": [], "needs_session": None}
 
     story(folder, steps)
 
@@ -181,7 +206,9 @@ def test_reload_of_what_needs_a_restart_changes_nothing_at_all(folder: Path) -> 
         made["accounts"][0]["cash"] = 5
         office.file = made
         answer = await office.operating.reload()
-        assert answer == {"changed": [], "needs_restart": ["accounts.desk.cash"]}
+        assert answer["changed"] == []
+        assert answer["needs_restart"] == ["accounts.desk.cash"]
+        assert "account 'desk' is of another shape; give it another `session`" in answer["needs_session"]
         assert office.payloads == []
         assert office.changed == []
         assert office.desk.core.engine.state.accounts[0].max_position == 5_000
@@ -193,7 +220,7 @@ def test_reload_of_what_is_not_the_engines_is_no_change_of_what_decides(folder: 
     async def steps(office: Office) -> None:
         office.file = world.given(folder, service={"log_level": "debug"})
         answer = await office.operating.reload()
-        assert answer == {"changed": ["service.log_level"], "needs_restart": []}
+        assert answer == {"changed": ["service.log_level"], "needs_restart": [], "needs_session": None}
         assert [c.service.log_level for c in office.changed] == ["debug"]
 
     story(folder, steps)

@@ -373,10 +373,26 @@ def test_snapshot_that_is_damaged_is_noticed(folder: Path) -> None:
 
 def test_session_without_a_snapshot_says_so(folder: Path) -> None:
     async def steps(db: Database) -> None:
-        await db.open(world.given(folder))
+        await db.feed(await db.open(world.given(folder)), 20)
         db.sql("delete from snapshots")
         with pytest.raises(SessionError, match="'desk' has no snapshot; restore a copy"):
             await db.open(world.given(folder))
+
+    story(folder, steps)
+
+
+def test_session_whose_first_start_came_to_nothing_begins_anew_from_the_history_of_now(folder: Path) -> None:
+    async def steps(db: Database) -> None:
+        first = await db.open(world.given(folder))
+        again = await db.open(world.given(folder))
+        assert not again.recovered
+        assert again.core.seq == first.core.seq
+        (session,) = await db.store.sessions()
+        assert session.id == again.session.id
+        assert len(await db.store.epochs(session.id)) == 1
+        assert sum((await db.store.cash(session.id)).values()) == sum(
+            int(a.initial) for a in again.core.engine.state.accounts
+        )
 
     story(folder, steps)
 
