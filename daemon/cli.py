@@ -37,7 +37,7 @@ WRONG_USE = 2
 
 app = typer.Typer(
     name="papertape",
-    help="Event-driven backtesting: history through agents, a risk gate, a simulated broker and an exact ledger.",
+    help="Event-driven backtesting and paper trading: prices through agents, a risk gate, a simulated broker and an exact ledger.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # rich costs half of the time that --help may take

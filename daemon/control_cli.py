@@ -131,14 +131,33 @@ def _session(socket: Path | None, config: Path | None) -> Session:
         _wrong("give --socket or --config, not both")
     name = None
     if config is not None:
-        from daemon.config.paper import load_paper
-
-        given = load_paper(config).config
-        socket, name = given.service.control, given.name
+        socket, name = _place(config)
     try:
         return Session(_asked(lambda: find(socket, name)))
     except SocketUnclear as error:
         _wrong(str(error))
+
+
+def _place(path: Path) -> tuple[Path | None, str | None]:
+    """The control socket that a configuration gives, and its session; in an emergency a file that is wrong elsewhere will do."""
+    import yaml
+
+    from daemon.cli import note
+    from daemon.config.errors import ConfigError
+    from daemon.config.paper import load_paper
+
+    try:
+        config = load_paper(path).config
+    except ConfigError as error:
+        try:
+            given = yaml.safe_load(path.read_text(encoding="utf-8"))
+            name = given.get("session") or given.get("name") or path.stem
+            control = (given.get("service") or {}).get("control")
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError):
+            raise error from None
+        note(f"{path} is not right, which does not matter here: {str(error).splitlines()[0]}")
+        return None if control is None else Path(control), str(name)
+    return config.service.control, config.session
 
 
 def _meant(session: Session, portfolios: Sequence[str] | None, every: bool) -> list[str]:

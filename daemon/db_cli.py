@@ -109,16 +109,23 @@ def export(
         until = ns_of(parse_time(before))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--before") from error
-    exported = asyncio.run(_export(session, url, until, to, keep, running_epoch))
+    exported, was, now = asyncio.run(_export(session, url, until, to, keep, running_epoch))
     for day in exported:
         typer.echo(f"{day.path}: inputs {day.first:,} to {day.last:,}")
     if not exported:
         typer.echo(f"no day of the tape ends up to {before}")
+    elif now > was:
+        typer.echo(f"removed from the database: inputs {was:,} to {now - 1:,}")
+    elif not keep:
+        newest = "" if running_epoch else ", and so is the newest epoch's tape, without --running-epoch"
+        typer.echo(
+            f"removed from the database: nothing; the tape behind the last snapshot but one is kept{newest}"
+        )
 
 
 async def _export(name: str, url: str, until: int, to: Path, keep: bool, running_epoch: bool) -> Any:
     from daemon.store.errors import StoreUseError
-    from daemon.store.exporting import export_tape
+    from daemon.store.exporting import export_tape, first_kept
     from daemon.store.store import Store
 
     async with await Store.open(url) as store:
@@ -127,4 +134,6 @@ async def _export(name: str, url: str, until: int, to: Path, keep: bool, running
             raise StoreUseError(f"{store.address}: there is no session {name!r}")
         epochs = await store.epochs(session.id)
         keep_from = epochs[-1].first_seq if epochs and not running_epoch else None
-        return await export_tape(store, session, to, until, keep_from, remove=not keep)
+        was = await first_kept(store, session)
+        exported = await export_tape(store, session, to, until, keep_from, remove=not keep)
+        return exported, was, await first_kept(store, session)

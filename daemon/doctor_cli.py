@@ -52,7 +52,7 @@ def doctor(
             )
         )
     else:
-        note(f"{len(found)} lines, {warnings} warnings, {failures} failed")
+        note(f"looked at: {len(found)}, warnings: {warnings}, failed: {failures}")
     if failures:
         raise typer.Exit(FAILED)
 

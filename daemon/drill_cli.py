@@ -12,7 +12,7 @@ import typer
 
 
 def drill(
-    config: Annotated[Path, typer.Argument(help="A YAML file of a backtest.")],
+    config: Annotated[Path, typer.Argument(help="A YAML file of a backtest or a paper session.")],
     overrides: Annotated[
         list[str] | None,
         typer.Option(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +27,8 @@ def run(
     """
     import asyncio
 
+    import structlog
+
     from daemon import logs
     from daemon.config.paper import PaperConfig, load_paper
     from daemon.live.running import run as session
@@ -34,10 +38,15 @@ def run(
     def reread() -> PaperConfig:
         return load_paper(config, given).config
 
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the session runs there is nothing to reload
+    os.umask(0o027)  # what is kept is nobody else's affair
     loaded = reread()
     logs.configure(loaded.service.log_level, loaded.service.log_format)
     try:
         asyncio.run(session(loaded, reread))
+    except KeyboardInterrupt:
+        structlog.get_logger().warning("stopped while it started; what is committed stays")
+        raise
     except BaseExceptionGroup as group:  # of the session's tasks; one that failed has ended the others
         raise _first(group) from None
 

@@ -35,10 +35,10 @@ def database_url(config: PaperConfig) -> str:
 
 
 def control_socket(config: PaperConfig) -> Path:
-    """The socket by which operators act: the configuration's, or NAME.sock in $RUNTIME_DIRECTORY or the state folder."""
+    """The socket by which operators act: the configuration's, or SESSION.sock in $RUNTIME_DIRECTORY or the state folder."""
     if config.service.control is not None:
         return config.service.control
-    return (_of_systemd("RUNTIME_DIRECTORY") or state_folder()) / f"{config.name}.sock"
+    return (_of_systemd("RUNTIME_DIRECTORY") or state_folder()) / f"{config.session}.sock"
 
 
 def tape_folder() -> Path:

@@ -28,10 +28,14 @@ async def database(url: str) -> Looked:
 
     try:
         address = parse(url)
+        if address.file is not None and not address.file.exists():
+            return Looked(ok("database", f"{address} is not there yet; the first start makes it"))
+        address.require_file()
     except StoreError as error:
         return Looked(failed("database", str(error)))
-    if address.file is not None and not address.file.exists():
-        return Looked(ok("database", f"{address} is not there yet; the first start makes it"))
+    except OSError as error:
+        what = f"its file cannot be looked at ({error.strerror}); run this as the session's user"
+        return Looked(failed("database", what))
     try:
         told = await _tables(url)
         ahead = await _writes(url, tables=told is None)

@@ -103,6 +103,11 @@ class Core:
         return all(actor.keeps_state for actor in self.engine.actors.values() if isinstance(actor, Guarded))
 
     @property
+    def forgetful(self) -> list[str]:
+        """Strategies without a state_dict, those that are out among them."""
+        return [n for n, actor in self.engine.actors.items() if isinstance(actor, Guarded) and actor.forgets]
+
+    @property
     def lost(self) -> dict[str, str]:
         """Strategies that raised, and asynchronous actors that are gone, and why."""
         found = {

@@ -87,6 +87,11 @@ class Guarded:
         """Whether `save` gives all that `load` needs: it has a state_dict, or nothing to keep."""
         return self.lost is not None or self._state() is not None
 
+    @property
+    def forgets(self) -> bool:
+        """Whether it has no state_dict, even if it is out now: new settings may bring it back."""
+        return self._state() is None
+
     def save(self) -> dict[str, Any]:
         """What `load` takes. Without a state_dict that is no state, and `load` leaves it as it began."""
         return {"lost": self.lost, "state": None if self.lost is not None else self._state()}

@@ -15,9 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import structlog
 
 from daemon import compiled
+from daemon.config.spec import inputs, sources
 from daemon.config.types import ns_of
 from daemon.live import rows
 from daemon.live.content import Content
@@ -30,6 +32,7 @@ from daemon.store.store import FirstEpoch
 
 if TYPE_CHECKING:
     from daemon.config.paper import PaperConfig
+    from daemon.data.feed import Source
     from daemon.store.store import Epoch, Session, Store
 
 log = structlog.get_logger()
@@ -51,8 +54,13 @@ class Opened:
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Hold the lock of a session, so that no second process of this machine goes on with it. Raises SessionError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise SessionError(
+            f"{path} cannot be written ({error.strerror}); set STATE_DIRECTORY to a folder of the user who runs this"
+        ) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -164,6 +172,8 @@ async def _go_on(
     number, first_seq = epoch.number, epoch.first_seq
     if not same and not core.ended:
         core.fitting(content)  # or nothing is begun
+        if not content.config.live:
+            _check_rows(core, content.config)
         number, core = await _new_epoch(store, session, core, epoch, content, now_ns)
         first_seq = core.seq + 1
     current = await store.session(session.name)
@@ -199,6 +209,21 @@ def _check_models(was: Content) -> None:
             raise SessionError(
                 f"{name} decided by the model {model}, and there is {now[name]} now; put that one back"
             )
+
+
+def _check_rows(core: Core, config: PaperConfig) -> None:
+    """Raise SessionError where a replay would have other rows up to here: it goes on behind as many as the session has."""
+
+    def up_to_now(config: PaperConfig) -> tuple[list[Source], list[bytes]]:
+        entered = inputs(config)
+        n = 0 if entered is None else int(np.searchsorted(entered.ts_recv, core.engine.now, "right"))
+        return [replace(s, end=None) for s in sources(config)], [c[:n].tobytes() for c in entered or ()]
+
+    if up_to_now(core.content.config) != up_to_now(config):
+        raise SessionError(
+            "the session cannot go on with other rows than it began with: `data`, `start`, `warmup`, or an operator's acts or "
+            "deposits before now have changed; change them back, or give it another `session`"
+        )
 
 
 async def _check_books(store: Store, session: Session, core: Core) -> None:

@@ -61,7 +61,7 @@ ACTORS_BEHIND = 1000  # commits that asynchronous actors may be behind
 EXTENSION_S = (
     300.0  # by which a start that goes on may take longer: to compile the engine takes a minute or more
 )
-SWITCH_S = 0.0005  # the journal's thread lets the engine go on after so long
+SWITCH_S = 0.0001  # the journal's thread lets the engine go on after so long
 
 
 async def run(config: PaperConfig, reread: Callable[[], PaperConfig]) -> None:
@@ -158,6 +158,8 @@ class Running:
         health.committed_seq, health.now = health.seq, self._opened.core.engine.now
         health.lost = self._opened.core.lost
         health.warming = missing(self._opened.core.engine)
+        if forgetful := self._opened.core.forgetful:
+            log.info("no snapshots while it runs: a restart replays the epoch", without_state_dict=forgetful)
         for text in health.warming:
             log.warning("still missing", what=text)
         metrics = Metrics(
@@ -235,7 +237,12 @@ class Running:
         self._manager.stopping("committing what is decided")
         await self._listening.stop()
         self.decider.stop()
-        await deciding
+        done, _ = await asyncio.wait([deciding], timeout=DRAIN_S)
+        if not done:  # it waits for a database that is away
+            raise StoreUnavailable(
+                f"the database did not take {self.journal.rows:,} rows that are decided: the next start goes on without them"
+            )
+        deciding.result()  # raises
         over = ended.is_set() and not signals.drain.is_set()
         self._stop("the tape is over" if over else signals.why, over)
         if not await self.journal.drain(DRAIN_S):

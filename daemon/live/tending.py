@@ -55,7 +55,7 @@ async def retain_tape(operating: Operating, decider: Decider, url: str, first_se
         config = operating.config
         if (keep := config.retention.tape) is None:
             continue
-        keep_from = None if decider.core.can_save else first_seq
+        keep_from = first_seq if decider.core.forgetful else None
         work = retain(url, config.session, keep, tape_folder(), keep_from)
         try:
             done = await asyncio.to_thread(asyncio.run, work)

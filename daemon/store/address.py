@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,26 @@ class Address:
             .replace("+aiosqlite", "")
             .replace("+asyncpg", "")
         )
+
+    def require_file(self) -> None:
+        """Raise StoreUseError where it is SQLite's and there is no file that this user may read and write."""
+        if self.file is None:
+            return
+        try:
+            there = self.file.is_file()
+        except OSError as error:
+            raise StoreUseError(
+                f"{self}: {error.strerror}; run this as a user who may read and write it"
+            ) from error
+        if not there:
+            raise StoreUseError(
+                f"{self}: there is no such file; correct the address (`papertape db upgrade` makes one)"
+            )
+        if not (os.access(self.file, os.R_OK | os.W_OK) and os.access(self.file.parent, os.W_OK | os.X_OK)):
+            raise StoreUseError(
+                f"{self}: this user may not write it and in its folder, which SQLite wants for reading, too; run this as one "
+                "who may"
+            )
 
 
 def parse(url: str) -> Address:

@@ -73,7 +73,7 @@ async def export_tape(
     with locked(folder):
         _clear(folder)
         names = await _names(store, session.id)
-        at = await _first(store, session)
+        at = await first_kept(store, session)
         while (day := await _day(store, session.id, at)) is not None and (day + 1) * DAY <= until_ns:
             path = folder / f"tape-{quote(session.name, safe='')}-{_date(day)}.parquet"
             there = _there(path, session)
@@ -85,7 +85,9 @@ async def export_tape(
                     )
                 there = await _write(store, session, at, (day + 1) * DAY, path, names)
             done.append(there)
-            if remove and there.complete:
+            if not there.complete:  # the day in which the tape ends, however much more comes of it meanwhile
+                break
+            if remove:
                 await _remove(store, session.id, there.last, keep_from)
             at = there.last + 1
     return done
@@ -113,7 +115,8 @@ def _clear(folder: Path) -> None:
         left.unlink()
 
 
-async def _first(store: Store, session: Session) -> int:
+async def first_kept(store: Store, session: Session) -> int:
+    """The seq of the first input that is in the database."""
     c = t.tape.c
     async with store.reading() as connection:
         found = await connection.execute(select(func.min(c.first)).where(c.session == session.id))

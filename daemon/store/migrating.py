@@ -12,7 +12,7 @@ from sqlalchemy import inspect, text
 
 from daemon.store.address import Address, parse
 from daemon.store.connecting import connect, writer
-from daemon.store.errors import SchemaError, StoreUseError, translated
+from daemon.store.errors import SchemaError, translated
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -33,7 +33,7 @@ class Revisions(NamedTuple):
 async def revisions(url: str) -> Revisions:
     """The revisions of a database and of this program. Raises StoreError; makes no file."""
     address = parse(url)
-    _check_there(address)
+    address.require_file()
     return await _run(address, lambda connection: Revisions(_revision(connection), head()))
 
 
@@ -48,7 +48,7 @@ async def upgrade(url: str) -> Revisions:
 async def check(url: str) -> list[str]:
     """What in the database's tables differs from this program's, a line each. Raises StoreError; changes nothing."""
     address = parse(url)
-    _check_there(address)
+    address.require_file()
     return await _run(address, lambda connection: _check(connection, address))
 
 
@@ -137,11 +137,6 @@ def _refuse_newer(found: str | None, where: str) -> None:
             f"{where}: has revision {found}, which this program does not know; its own is {head()}. "
             "A newer Papertape has written it: install that one, or name another database"
         )
-
-
-def _check_there(address: Address) -> None:
-    if address.file is not None and not address.file.is_file():
-        raise StoreUseError(f"{address}: there is no such file; `papertape db upgrade` makes one")
 
 
 def _config() -> Config:

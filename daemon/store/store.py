@@ -107,8 +107,7 @@ class Store:
         patience_s: how long a lock is waited for; after a second more the database counts as away.
         """
         address = parse(url)
-        if address.file is not None and not address.file.is_file():
-            raise StoreUseError(f"{address}: there is no such file; correct the address")
+        address.require_file()
         store = cls(address, connect(address, patience_s))
         try:
             async with store.reading() as connection:
