@@ -242,6 +242,11 @@ class Engine:
         return int(self._clock["now"])
 
     @property
+    def seq(self) -> int:
+        """Rows taken so far."""
+        return int(self._clock["seq"])
+
+    @property
     def row(self) -> int:
         """The row of the batch at which the loop stands."""
         return int(self._clock["row"])

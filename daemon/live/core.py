@@ -95,7 +95,7 @@ class Core:
     @property
     def seq(self) -> int:
         """Rows of the tape that it has taken."""
-        return int(self.engine.state.clock[0].seq)
+        return self.engine.seq
 
     @property
     def can_save(self) -> bool:

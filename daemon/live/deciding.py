@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import structlog
 
 from daemon.live import rows, standing
@@ -97,8 +96,8 @@ class Decider:
         health.seq, health.now = self.core.seq, self.core.engine.now
         health.gaps_open = set(self.core.gaps)
         health.gaps += sum(gap.until is None for gap in batch.gaps)
-        if (fed := np.flatnonzero((batch.ticks.flags & rows.OURS) == 0)).size:
-            health.last_print = int(batch.ticks.ts_recv[fed[-1]])
+        if not batch.ticks.flags[-1] & rows.OURS:
+            health.last_print = int(batch.ticks.ts_recv[-1])
 
     async def tell(self, bus: Bus) -> None:
         """Put what is committed onto the bus, until cancelled."""

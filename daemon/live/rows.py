@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.records import KIND_MASK, NONE, TICK_DTYPES, OperatorAction, RowKind, Ticks
 
+_SPLIT, _DELISTING = int(RowKind.SPLIT), int(RowKind.DELISTING)
 OURS = 0x80  # in `flags`: no row of the feed, but a timer, a command, a signal, ...
 
 
@@ -35,7 +36,9 @@ def from_feed(ticks: Ticks) -> int:
 def actions(ticks: Ticks) -> set[tuple[int, int, int]]:
     """The corporate actions among the rows: instrument, RowKind, ts_event."""
     kinds = ticks.flags & KIND_MASK
-    found = np.flatnonzero((kinds >= RowKind.SPLIT) & (kinds <= RowKind.DELISTING))
+    if kinds.max() < _SPLIT:  # of almost every frame
+        return set()
+    found = np.flatnonzero((kinds >= _SPLIT) & (kinds <= _DELISTING))
     return {(int(ticks.instrument[i]), int(kinds[i]), int(ticks.ts_event[i])) for i in found}
 
 

@@ -7,6 +7,7 @@ of one that nothing expects ends the process, and systemd starts it anew, which 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import sys
@@ -277,6 +278,8 @@ class Running:
     def _ready(self) -> None:
         if self.health.stage is not Stage.RUNNING:
             self.health.stage = Stage.RUNNING
+            gc.collect()
+            gc.freeze()  # what is there now stays: a full collection need not walk through it again
             log.info("running", seq=self.health.seq, epoch=self._opened.epoch)
             self._manager.ready(f"running from seq {self.health.seq:,} on")
 

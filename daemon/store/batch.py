@@ -131,23 +131,38 @@ def joined(batches: Sequence[Batch]) -> Batch:
         if before.snapshot is not None:
             raise StoreUseError(f"the snapshot of seq {before.last} is not at the end; commit it first")
     for batch in batches:  # an event points at its row of the joined observations
-        part = np.array(batch.out.events)
-        part["observation"][part["observation"] != NONE] += observations
+        part = batch.out.events
+        if len(part):
+            part = np.array(part)
+            part["observation"][part["observation"] != NONE] += observations
         observations += len(batch.out.observations)
         events.append(part)
     return Batch(
         batches[0].first,
         Ticks(*(np.concatenate(columns) for columns in zip(*(b.ticks for b in batches), strict=True))),
         batches[0].out._replace(
-            events=np.concatenate(events),
+            events=_stacked(events),
             observations=np.concatenate([b.out.observations for b in batches]),
-            equity=np.concatenate([b.out.equity for b in batches]),
-            grades=np.concatenate([b.out.grades for b in batches]),
+            equity=_stacked([b.out.equity for b in batches]),
+            grades=_stacked([b.out.grades for b in batches]),
         ),
         batches[-1].slots,
         batches[-1].models,
         [p for b in batches for p in b.payloads],
         [g for b in batches for g in b.gaps],
         batches[-1].snapshot,
-        np.concatenate([b.bars for b in batches]),
+        _stacked([b.bars for b in batches]),
     )
+
+
+def _stacked(parts: Sequence[Array]) -> Array:
+    # np.concatenate works out the type of records anew for each part, which takes longer than all the rest
+    parts = [part for part in parts if len(part)] or parts[:1]
+    if len(parts) == 1:
+        return parts[0]
+    whole = np.empty(sum(len(part) for part in parts), parts[0].dtype)
+    at = 0
+    for part in parts:
+        whole[at : at + len(part)] = part
+        at += len(part)
+    return whole

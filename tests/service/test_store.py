@@ -722,8 +722,10 @@ def test_migrated_tables_are_those_of_the_program_and_a_difference_is_seen(url):
 
 def test_database_without_tables_is_refused(new_url):
     if new_url.startswith("sqlite"):
-        with pytest.raises(StoreUseError, match="there is no such file"):
-            asyncio.run(check(new_url))
+        for refused in (check, Store.open):
+            with pytest.raises(StoreUseError, match="there is no such file"):
+                asyncio.run(refused(new_url))
+        sqlite3.connect(new_url.removeprefix("sqlite:///")).executescript("create table other (x)")
     with pytest.raises(
         SchemaError, match=rf"has no tables yet, this program needs {head()}; run `papertape db upgrade`"
     ):

@@ -7,6 +7,7 @@ import pytest
 
 from daemon.store.address import parse
 from daemon.store.errors import StoreUseError
+from daemon.store.migrating import upgrade
 from daemon.store.store import Store
 
 
@@ -45,4 +46,7 @@ def test_address_that_cannot_be_used_is_refused_without_its_password(url, said):
 
 def test_file_in_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(StoreUseError, match=r"there is no folder .*; create it"):
+        asyncio.run(upgrade(f"sqlite:///{tmp_path}/nowhere/x.db"))
+    with pytest.raises(StoreUseError, match="there is no such file; correct the address"):
         asyncio.run(Store.open(f"sqlite:///{tmp_path}/nowhere/x.db"))
+    assert not (tmp_path / "nowhere").exists()
