@@ -32,6 +32,13 @@ if TYPE_CHECKING:
     from engine.spec import EngineSpec
 
 
+# what a snapshot has beside the engine's state
+_BESIDE = {
+    "config", "models", "code", "trade_from", "feed_rows", "complete", "history_until", "actions", "gaps", "lost_actors",
+    "ended",
+}  # fmt: skip
+
+
 class Core:
     """An engine with its strategies, and what payloads mean to them.
 
@@ -71,6 +78,11 @@ class Core:
             snapshot, beside = unpack(content)
         except ContentError as error:
             raise CoreError(str(error)) from error
+        if missing := _BESIDE - beside.keys():
+            raise CoreError(
+                f"the session's snapshot is of another version, without {', '.join(sorted(missing))}; go on with that "
+                "version, or give this one another `session`"
+            )
         content_then = Content.stored(beside["config"], beside["models"], beside["code"])
         core = cls(content_then, beside["trade_from"], new=False)
         core.start()

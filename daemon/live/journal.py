@@ -32,6 +32,7 @@ log = structlog.get_logger()
 COLLECT_S = 0.005  # a transaction costs the same for one row and for a thousand
 MOST_ROWS = 100_000  # of a transaction
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0  # between tries
+LEAVING_S = 1.5  # for the transaction that is being written at the end
 PATIENCE_S = 5.0  # for a lock, or an answer
 
 
@@ -74,6 +75,7 @@ class Journal:
         self._waiting: deque[Decided] = deque()
         self._unwritten: deque[tuple[float, Decided]] = deque()  # with the time at which it was put
         self._changed = asyncio.Event()
+        self._leaving = self._between_tries = False
         self._thread = threading.Thread(target=self._in_thread, name="journal", daemon=True)
         self._opened: asyncio.Future[None] | None = None
 
@@ -85,9 +87,14 @@ class Journal:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._leaving = True
         with suppress(RuntimeError):  # it has ended by itself
+            if not self._between_tries:
+                # a transaction that is being written ends by itself: one that is broken off may hold its lock for a while
+                self._loop.call_soon_threadsafe(self._news.set)
+                await asyncio.to_thread(self._thread.join, LEAVING_S)
             self._loop.call_soon_threadsafe(self._work.cancel)
-        await asyncio.to_thread(self._thread.join, 2 * PATIENCE_S)
+        await asyncio.to_thread(self._thread.join, PATIENCE_S)
         self._tell_off(LiveError("the session ended before it was written"))
 
     # -- in the main loop -----------------------------------------------------------------------------------------
@@ -167,11 +174,13 @@ class Journal:
         async with await Store.open(self._url, PATIENCE_S) as store:
             assert self._opened is not None
             self._main.call_soon_threadsafe(self._opened.set_result, None)
-            while True:
+            while self._going():
                 self._news.clear()
                 if not self._waiting:
                     await self._news.wait()
                 await asyncio.sleep(COLLECT_S)
+                if not (self._waiting and self._going()):
+                    continue
                 group = self._next()
                 batch = joined([one.batch for one in group])
                 await self._commit(store, batch)
@@ -188,6 +197,9 @@ class Journal:
             rows += len(group[-1].batch.ticks.price)
         return group
 
+    def _going(self) -> bool:
+        return not self._leaving
+
     async def _commit(self, store: Store, batch: Batch) -> None:
         wait, away = FIRST_WAIT_S, False
         while True:
@@ -200,7 +212,9 @@ class Journal:
                     )
                 away = True
                 self._main.call_soon_threadsafe(self._told, str(error))
+                self._between_tries = True
                 await asyncio.sleep(wait)
+                self._between_tries = False
                 wait = min(2 * wait, LONGEST_WAIT_S)
             else:
                 if away:

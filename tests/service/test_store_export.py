@@ -240,6 +240,37 @@ def test_day_that_went_on_is_written_anew_and_a_complete_one_is_not(url, tmp_pat
     assert read(tmp_path) == {name(0): seqs(1, 10), name(1): seqs(11, 30), name(2): seqs(31, 40)}
 
 
+@pytest.mark.parametrize("remove", [False, True])
+def test_session_that_commits_while_it_is_exported_is_exported_as_far_as_it_was(
+    url, tmp_path, monkeypatch, remove
+):
+    batches = three_days()
+    write = exporting._write
+
+    async def story():
+        store, session = await begun(url, batches[:4])  # to input 33, in the third day
+
+        async def written(store, session, *rest):
+            done = await write(store, session, *rest)
+            if not done.complete and len(batches) > 4:  # of that day more comes before the next is looked for
+                await store.commit(session.id, batches.pop())
+            return done
+
+        monkeypatch.setattr(exporting, "_write", written)
+        async with store:
+            done = await export_tape(store, session, tmp_path, FAR, remove=remove)
+            return done, (await left(store, session))[-1]
+
+    done, last = asyncio.run(story())
+    assert [(d.path.name, d.last, d.complete) for d in done] == [
+        (name(0), 10, True),
+        (name(1), 30, True),
+        (name(2), 33, False),
+    ]
+    assert last == 40
+    assert read(tmp_path) == {name(0): seqs(1, 10), name(1): seqs(11, 30), name(2): seqs(31, 33)}
+
+
 def test_file_of_something_else_is_not_overwritten(url, tmp_path):
     async def story():
         store, session = await begun(url, three_days())

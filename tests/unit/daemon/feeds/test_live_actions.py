@@ -35,15 +35,17 @@ class Desk:
         began: int = NOON,
         adjusted: str = "raw",
         symbols: tuple[str, ...] = (),
+        last: int = NO_TIME,
+        taken: tuple[tuple[int, int, int], ...] = (),
     ) -> None:
         self.path = folder / "actions.csv"
         if lines:
             self.write(*lines)
         self.clock = FakeClock()
-        self.last = NO_TIME  # the instrument's last print
+        self.last = last  # the instrument's last print
         self.items: list[Item] = []
         file = ActionFile(self.path, 3, "AAPL", "America/New_York", adjusted, symbols)
-        self.feed = ActionsFeed([file], self.clock, after, began, self._last)
+        self.feed = ActionsFeed([file], self.clock, after, began, self._last, taken)
 
     def _last(self, instrument: int) -> int:
         assert instrument == 3
@@ -117,6 +119,39 @@ def test_action_of_while_the_session_was_down_is_given_at_once_and_of_before_it_
 
     lines = "2026-02-03,split,2:1", "2026-03-02,dividend,0.5", "2026-03-03,dividend,0.25"
     run(Desk(tmp_path, *lines, after=ns("2026-03-02T05:00:00")), story)
+
+
+FOURTH = ns("2026-03-04T05:00:00")  # seven hours before the start
+
+
+def test_action_that_is_on_the_tape_is_settled_at_a_start_and_another_of_its_day_is_given(
+    tmp_path: Path,
+) -> None:
+    async def story(desk: Desk) -> None:
+        assert desk.rows() == [(FOURTH, "DIVIDEND", 0.25, 0.0)]
+        await desk.clock.advance(48 * HOUR)
+        assert len(desk.items) == 1
+
+    lines = "2026-03-04,split,4:1", "2026-03-04,dividend,0.25"
+    after = ns("2026-03-02T05:00:00")  # the end of the history, however far the session's rows go
+    taken = ((3, int(RowKind.SPLIT), FOURTH), (2, int(RowKind.DIVIDEND), FOURTH))  # that one is another's
+    run(Desk(tmp_path, *lines, after=after, last=FOURTH - 1, taken=taken), story)
+
+
+def test_action_that_reached_the_file_while_the_daemon_was_down_is_told_as_too_late_behind_prints_of_its_day(
+    tmp_path: Path,
+) -> None:
+    async def story(desk: Desk) -> None:
+        assert desk.rows() == []
+        (told,) = desk.texts()
+        assert told.startswith("AAPL: the split 4:1 of 2026-03-04 came too late, after prints of that day")
+        assert desk.feed.counters == ActionCounters(late=1)
+        desk.write("2026-03-04,split,4:1", "# no news")
+        await desk.look()
+        assert len(desk.items) == 1  # told once
+
+    after = ns("2026-03-02T05:00:00")
+    run(Desk(tmp_path, "2026-03-04,split,4:1", after=after, last=FOURTH), story)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from daemon.live.core import Core
 from daemon.live.errors import CoreError
 from daemon.store.batch import Payload
 from daemon.store.errors import StoreUseError
-from engine.records import SECOND, EventKind, Status, Ticks, TradingState
+from engine.records import SECOND, EventKind, RowKind, Status, Ticks, TradingState
 from strategies.errors import StrategyError
 from tests.builders import cut as cut_ticks
 from tests.service.taped import MINUTE, T0
@@ -95,6 +95,26 @@ def test_core_saved_and_loaded_anywhere_goes_on_the_same(
             core = loaded
     assert told(batches) == caused
     assert stands(core) == stood
+
+
+def test_core_knows_the_corporate_actions_of_its_tape_and_the_end_of_its_history_when_loaded(
+    folder: Path,
+) -> None:
+    core = fresh(folder)
+    history = cut_ticks(prints(30), 0, 30)
+    core.warm_up(history)
+    end = int(history.ts_recv[-1])
+    assert (core.history_until, core.actions) == (end, set())
+    day = end + SECOND
+    ticks = Ticks(
+        np.array([day, day, day + 1]), np.full(3, day + SECOND), np.array([1, 0, 0], np.int32),
+        np.array([4.0, 0.25, 100.0]), np.array([1.0, 0.0, 1.0]),
+        np.array([RowKind.SPLIT, RowKind.DIVIDEND, RowKind.PRINT], np.uint8),
+    )  # fmt: skip
+    core.take(ticks)
+    taken_ = {(1, int(RowKind.SPLIT), day), (0, int(RowKind.DIVIDEND), day)}
+    for one in (core, Core.load(core.save().content)):
+        assert (one.history_until, one.actions) == (end, taken_)
 
 
 def test_replay_row_by_row_causes_the_same(folder: Path, whole: Any) -> None:

@@ -444,9 +444,11 @@ def test_gaps_are_counted_and_those_that_are_open_known(folder: Path) -> None:
         desk.inbox.post(rows.timer, "gap", gap | {"until": None})
         await desk.until(lambda: desk.core.seq == 1)
         assert desk.health.gaps_open == {"A", "B"}
+        assert desk.health.gaps == 2
         desk.inbox.post(rows.timer, "gap", gap | {"until": T0 + 1})
         await desk.until(lambda: desk.core.seq == 2)
         assert desk.health.gaps_open == set()
+        assert desk.health.gaps == 2  # its end is no gap of its own
 
     story(fresh(folder), steps)
 

@@ -256,6 +256,40 @@ def test_strategy_that_cannot_begin_with_its_new_parameters_is_out_and_the_sessi
     story(tmp_path, steps)
 
 
+def test_two_reloads_at_once_are_in_turn(folder: Path) -> None:
+    async def steps(office: Office) -> None:
+        desk, reload = office.desk, office.operating.reload
+        made = world.given(folder)
+        made["accounts"][0]["limits"]["max_position"] = 7
+        desk.journal.full = True  # nothing is decided
+        await desk.until(lambda: desk.journal.looks > 0)
+        office.file = made
+        first = asyncio.create_task(reload())
+        await asyncio.sleep(0)
+        office.file = world.given(folder)  # changed back
+        second = asyncio.create_task(reload())
+        await desk.until(lambda: desk.inbox.rows > 0)
+        desk.journal.full = False
+        key = "accounts.desk.limits.max_position"
+        assert [(await one)["changed"] for one in (first, second)] == [[key], [key]]
+        assert desk.core.engine.state.accounts[0].max_position == 5_000
+        assert office.operating.config.accounts[0].limits.max_position == 5_000
+        assert [c.accounts[0].limits.max_position for c in office.changed] == [7, 5_000]
+
+    story(folder, steps)
+
+
+def test_reload_that_raises_lets_the_next_one_in(folder: Path) -> None:
+    async def steps(office: Office) -> None:
+        office.file = FileNotFoundError("desk.yaml")
+        with pytest.raises(FileNotFoundError):
+            await office.operating.reload()
+        office.file = world.given(folder, service={"log_level": "debug"})
+        assert (await office.operating.reload())["changed"] == ["service.log_level"]
+
+    story(folder, steps)
+
+
 # -- status -----------------------------------------------------------------------------------------------------------
 
 
@@ -277,5 +311,16 @@ def test_status_tells_of_what_is_committed(folder: Path) -> None:
         assert account["equity"] == pytest.approx(account["cash"] + held, abs=1e-6)
         assert [s["name"] for s in account["strategies"]] == ["desk/cross", "desk/listener"]
         assert not status["ready"]  # nobody said that it runs
+
+    story(folder, steps)
+
+
+def test_status_says_why_something_does_not_trade(folder: Path) -> None:
+    async def steps(office: Office) -> None:
+        assert office.operating.status()["halted"] == {}
+        office.operating.halted["desk"] = "since noon: desk is halted, by me: looked into it"
+        assert office.operating.status()["halted"] == {
+            "desk": "since noon: desk is halted, by me: looked into it"
+        }
 
     story(folder, steps)

@@ -22,7 +22,9 @@ from daemon.live.recovery import Opened, alone, open_session
 from daemon.store.batch import Payload
 from daemon.store.migrating import upgrade
 from daemon.store.store import Store
-from engine.records import SECOND, TradingState
+from daemon.verify.replaying import verify
+from daemon.verify.showing import lines, to_dict
+from engine.records import DAY, SECOND, TradingState
 from tests.builders import cut
 from tests.parity.test_live import rule
 from tests.service.taped import T0
@@ -338,6 +340,71 @@ def test_strategy_whose_code_changed_begins_an_epoch_and_anew(folder: Path) -> N
     story(folder, steps)
 
 
+def test_no_time_passes_in_the_epoch_before_a_new_one(folder: Path) -> None:
+    # a split of the days between is of the new epoch: it lies behind the time of the last row
+    async def steps(db: Database) -> None:
+        first = await db.open(world.given(folder))
+        await db.feed(first, 50)
+        last = first.core.engine.now
+        later = T0 + 3 * DAY
+        again = await db.open(world.with_limits(folder, 7), now=later)
+        assert again.epoch == 2
+        assert again.core.engine.now == last
+        (stop,) = [t async for t in db.store.inputs(again.session.id, 50)]
+        assert [p.kind for p in stop.payloads] == ["stop"]
+        assert stop.ticks.ts_recv.tolist() == [last]
+        old, new = await db.store.epochs(again.session.id)
+        assert (old.ended, new.started) == (later, later)
+
+    story(folder, steps)
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_start_that_was_killed_between_two_epochs_is_gone_on_from(
+    back: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    async def killed(*_: Any) -> int:
+        raise Killed
+
+    async def steps(db: Database) -> None:
+        first = await db.open(world.given(folder))
+        await db.feed(first, 50)
+        made = world.with_limits(folder, 7)
+        with monkeypatch.context() as patched:
+            patched.setattr(Store, "begin_epoch", killed)
+            with pytest.raises(Killed):
+                await db.open(made)
+        (ended,) = await db.store.epochs(first.session.id)
+        assert (ended.ended is None, ended.last_seq) == (False, 51)
+        made = world.given(folder) if back else made  # the former: its epoch is over all the same
+        again = await db.open(made)
+        assert (again.epoch, again.first_seq, again.core.seq) == (2, 52, 51)
+        assert again.settings is None if back else again.settings is not None
+        await db.begin(again)
+        await db.feed(again, 50)
+        third = await db.open(made)
+        assert (third.epoch, third.settings) == (2, None)
+        assert stands(third.core) == stands(again.core)
+        assert [e.first_seq for e in await db.store.epochs(first.session.id)] == [1, 52]
+
+    story(folder, steps)
+
+
+def test_session_without_inputs_is_verified_as_one_in_which_nothing_is_to_compare(folder: Path) -> None:
+    async def steps(db: Database) -> None:
+        opened = await db.open(world.given(folder))
+        found = await verify(db.store, opened.session, build=recovery.compiled.key())
+        assert found.failure is None
+        assert (found.epochs, found.rows, found.states) == (0, 0, 0)
+        assert lines(found)[0].startswith("desk: 0 epochs, 0 inputs replayed")
+        assert to_dict(found)["state_hash"] is None
+
+    story(folder, steps)
+
+
 # -- what cannot go on ------------------------------------------------------------------------------------------------
 
 
@@ -444,5 +511,32 @@ def test_warm_up_lies_before_the_session(tmp_path: Path) -> None:
         assert opened.first_seq == before + 1
         assert opened.core.feed_rows == 0
         assert db.told > 0
+
+    story(tmp_path, steps)
+
+
+@pytest.mark.parametrize("changed", [{"warmup": "400d"}, {"start": "2006-01-01"}])
+def test_replay_that_would_go_on_with_other_rows_is_refused_before_an_epoch_begins(
+    changed: dict[str, Any], tmp_path: Path
+) -> None:
+    made = rule(tmp_path) | {"feed": {"source": "replay", "speed": None}, "session": "desk"}
+
+    async def steps(db: Database) -> None:
+        opened = await db.open(made)
+        whole = next(iter(open_tape(load_paper(made).config)))
+        await db.store.commit(
+            opened.session.id, opened.core.take(cut(whole, opened.warm_rows, opened.warm_rows + 40))
+        )
+        seq = opened.core.seq
+        with pytest.raises(
+            SessionError, match="with other rows than it began with: `data`, `start`, `warmup`"
+        ):
+            await db.open(made | changed)
+        assert len(await db.store.epochs(opened.session.id)) == 1
+        session = await db.store.session("desk")
+        assert session is not None
+        assert session.seq == seq  # nor a row
+        longer = await db.open(made | {"end": "2010-01-01"})  # which may grow
+        assert (longer.epoch, longer.core.feed_rows) == (2, 40)
 
     story(tmp_path, steps)

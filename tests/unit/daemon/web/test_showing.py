@@ -127,3 +127,11 @@ def test_all_is_well_in_few_lines():
     assert "all committed" in text
     assert "gaps" not in text
     assert "is out" not in text
+
+
+def test_why_something_does_not_trade_is_on_the_screen():
+    halted = {"desk [x]": "since 2026-11-20 15:00:00 UTC: desk [x] is halted, by ann@box: news"}
+    text = screen({**TOLD, "halted": halted}, width=120)
+    said = "desk [x] does not trade since 2026-11-20 15:00:00 UTC: desk [x] is halted, by ann@box: news"
+    assert said in text
+    assert "does not trade" not in screen(TOLD)
