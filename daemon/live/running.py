@@ -185,7 +185,7 @@ class Running:
             async with asyncio.TaskGroup() as tasks:
                 beside = [
                     self.decider.tell(self.bus),
-                    look_after(self.decider, self._source.feeds, self._manager),
+                    look_after(self.decider, self._source.feeds, self._manager, self.bus),
                     retain_tape(self.operating, self.decider, self._url, self._opened.first_seq),
                 ]
                 if (interval := interval_s()) is not None:

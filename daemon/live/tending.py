@@ -17,6 +17,7 @@ from daemon.store.exporting import retain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from daemon.bus import Bus
     from daemon.feeds.queued import QueuedFeed
     from daemon.live.deciding import Decider
     from daemon.live.operating import Operating
@@ -27,15 +28,25 @@ LOOK_S = 1.0  # between two looks at counters
 RETAIN_S = 3600.0  # between two looks for old tape
 
 
-async def look_after(decider: Decider, feeds: Sequence[QueuedFeed], manager: ServiceManager) -> None:
-    """Keep counters and systemd's status line up to date, and tell when the database goes and comes; until cancelled."""
+async def look_after(
+    decider: Decider, feeds: Sequence[QueuedFeed], manager: ServiceManager, bus: Bus
+) -> None:
+    """Keep counters and systemd's status line up to date, until cancelled.
+
+    Tells when the database goes and comes, and when somebody who listens to the bus has failed.
+    """
     away = False
+    failed: set[str] = set()
     health = decider.health
     while True:
         await asyncio.sleep(LOOK_S)
         if health.warming:
             health.warming = missing(decider.core.engine)
         health.counters = _counters(decider, feeds)
+        for lost in bus.failures:
+            if lost.name not in failed:
+                failed.add(lost.name)
+                log.error("it has failed, and hears nothing any more", what=lost.name, error=repr(lost.error))
         if away != (health.database_error is not None):
             away = not away
             now = decider.core.engine.now
