@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
@@ -33,6 +34,12 @@ class Signals:
 
     def __enter__(self) -> Signals:
         self._loop = asyncio.get_running_loop()
+        # a signal that comes just before the loop begins to wait would else be seen when the loop wakes for another reason
+        self._read, self._write = socket.socketpair()
+        for end in (self._read, self._write):
+            end.setblocking(False)
+        self._loop.add_reader(self._read, self._read.recv, 4096)
+        self._wakeup = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
         for number, handler in (
             (signal.SIGTERM, self._end),
             (signal.SIGINT, self._end),
@@ -47,6 +54,10 @@ class Signals:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup)
+        self._loop.remove_reader(self._read)
+        self._read.close()
+        self._write.close()
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         if self._ending and number == signal.SIGINT:

@@ -51,6 +51,7 @@ def as_before():
 
 
 def configured(form, level="info"):
+    logs._run.clear()  # what ran in this process before may have named its session
     stream = io.StringIO()
     logs.configure(level, form, stream)
     root = logging.getLogger()
